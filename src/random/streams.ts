@@ -1,0 +1,30 @@
+/**
+ * The names of all random streams: the last word of a Philox counter. A number is never given to another use, since a
+ * resumed run must draw what it would have drawn. What `step` and `index` mean in each stream is said here; a stream
+ * without a step of its own counts something else in that word.
+ *
+ * Dropout: decision i of a site is half i & 1 (low half first) of draw ⌊i / 2⌋ of the site's stream, dropped if below
+ * round(p × 65536). B rows, T places, N masked places a row, V pieces.
+ */
+export const streams = {
+  /** Which places are masked. step = training step; index = (batch row) × N + (number of the choice in the row). */
+  masks: 1,
+  /** Shown as [MASK] or left as it is. step = training step; index = (batch row) × N + (masked place). */
+  maskChoice: 2,
+  /** Replacements drawn on the host. step = training step; index = 2 × ((batch row) × N + (masked place)): column, coin. */
+  replacement: 3,
+  /** Gumbel noise of the generator's samples. step = training step; index = ((batch row) × N + (masked place)) × V + id. */
+  gumbel: 4,
+  /** Order of blocks in an epoch. step = epoch; index = round keys of the permutation. */
+  blockOrder: 5,
+  /** Order of examples in a window of blocks. step = epoch; index = 16 × window + round key of the permutation. */
+  exampleOrder: 6,
+  /** Held-out documents. Key = a constant, not the run's seed; step = 0; index = document ordinal. */
+  split: 7,
+  /** Initial weights. step = ordinal of the parameter in the model's list; index = draws of that parameter. */
+  initialWeights: 8,
+  /** Seeded replacements in sentences shown to people. step = sentence; index = draws of that sentence. */
+  demonstration: 9,
+  /** Dropout of site n draws from stream dropout + n. step = training step; index over the whole batch's tensor. */
+  dropout: 0x10000,
+} as const;
