@@ -1,0 +1,111 @@
+/**
+ * Files that are either whole or absent: written beside under another name, flushed to the disk, renamed as the last
+ * act, and the folder flushed too, so that a kill or a power cut leaves the old state or the new one.
+ * Shards, checkpoints and exports are all written through here. A full disk becomes an error with a remedy.
+ */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { GalvaniError } from './errors.js';
+
+/** What a file is made of: one piece, or several in order (tensors after their header need no copy). */
+export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+
+/** Write a file so that, at any moment, `file` holds its old content or all of `content`. */
+export async function writeFileDurably(file: string, content: FileContent): Promise<void> {
+  const beside = `${file}.tmp-${process.pid}`;
+  try {
+    const handle = await open(beside, 'w');
+    try {
+      for (const piece of pieces(content)) await writeFully(handle, piece);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(beside, file);
+    await syncFolder(path.dirname(file));
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw explainWriteError(error, file);
+  }
+}
+
+/**
+ * Give a finished folder its final name: every file and folder in it is flushed, then `temporary` becomes `final`.
+ * `final` may be absent or an empty folder; anything else is refused by the rename itself.
+ */
+export async function publishFolder(temporary: string, final: string): Promise<void> {
+  try {
+    await syncTree(temporary);
+    await rename(temporary, final);
+    await syncFolder(path.dirname(path.resolve(final)));
+  } catch (error) {
+    throw explainWriteError(error, final);
+  }
+}
+
+/** SHA-256 of a file's bytes, in hex. Reads in pieces: memory does not grow with the file. */
+export async function sha256File(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/** `FileHandle.write` may take a part of what it is given; this goes on until all of it is written. */
+export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0;
+  while (done < bytes.byteLength) {
+    // 1 GiB at a time: one system call moves at most 2 GiB.
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.byteLength - done, 1 << 30));
+    done += bytesWritten;
+  }
+}
+
+/** Turn "no space left" and its kin into an error that says what to do; others come back as they are. */
+export function explainWriteError(error: unknown, file: string): unknown {
+  const code = (error as NodeJS.ErrnoException)?.code ?? '';
+  const got = { ENOSPC: 'a full disk', EDQUOT: 'a used-up disk quota', EFBIG: 'the limit on file sizes' }[code];
+  const denied = { EACCES: 'no permission', EPERM: 'no permission', EROFS: 'a read-only file system' }[code];
+  if (got === undefined && denied === undefined) return error;
+  return new GalvaniError({
+    stage: 'write',
+    expected: got === undefined ? 'a place that may be written' : 'room for the whole file',
+    got: (got ?? denied) as string,
+    where: file,
+    remedy: `Nothing was left half-written. ${got === undefined ? 'Choose another place' : 'Free some space'} and run the same command again.`,
+    cause: error,
+  });
+}
+
+function pieces(content: FileContent): Iterable<Uint8Array> {
+  if (typeof content === 'string') return [Buffer.from(content)];
+  return content instanceof Uint8Array ? [content] : content;
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const inner = path.join(folder, entry.name);
+    if (entry.isDirectory()) await syncTree(inner);
+    else if (entry.isFile()) await syncPath(inner, 'r+');
+  }
+  await syncFolder(folder);
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  try {
+    await syncPath(folder, 'r');
+  } catch (error) {
+    // Windows opens no folders; its rename is on the disk when it returns.
+    if (process.platform !== 'win32') throw error;
+  }
+}
+
+async function syncPath(file: string, flags: string): Promise<void> {
+  const handle = await open(file, flags);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
