@@ -1,0 +1,61 @@
+/** Small datasets made without text, for tests of whatever reads shards. A document is a list of lines of ids. */
+import { mkdirSync } from 'node:fs';
+import type { TokenBlock } from '../../src/dataset/block.js';
+import { idTypeFor, type Manifest } from '../../src/dataset/manifest.js';
+import { DatasetWriter } from '../../src/dataset/writer.js';
+
+export type Documents = number[][][];
+
+export interface SyntheticSettings {
+  vocabularySize?: number;
+  shardTokens?: number;
+  batchTokens?: number;
+}
+
+/** Write `documents` into `directory`, which must not exist. The vocabulary is [PAD] [UNK] [CLS] [SEP] [MASK] w5 w6 … */
+export async function writeSyntheticDataset(
+  directory: string,
+  documents: Documents,
+  { vocabularySize = 100, shardTokens = 1 << 20, batchTokens = 1 << 16 }: SyntheticSettings = {},
+): Promise<Manifest> {
+  mkdirSync(directory);
+  const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
+  const pieces = Array.from({ length: vocabularySize }, (_, id) => special[id] ?? `w${id}`);
+  const writer = new DatasetWriter(
+    directory,
+    Buffer.from(`${pieces.join('\n')}\n`),
+    vocabularySize,
+    {
+      tokenizer: { profile: 'huggingface', lowercase: true, unicodeVersion: 'none' },
+      settings: { documents: 'line', shardTokens },
+      inputs: [],
+    },
+    batchTokens,
+  );
+  await writer.append(blockOf(documents, vocabularySize));
+  return writer.finish();
+}
+
+/** One block that holds whole documents. */
+export function blockOf(documents: Documents, vocabularySize: number): TokenBlock {
+  const ids: number[] = [];
+  const lineEnds: number[] = [];
+  const borders: number[] = [];
+  for (const lines of documents) {
+    for (const line of lines) {
+      ids.push(...line);
+      lineEnds.push(ids.length);
+    }
+    borders.push(lineEnds.length);
+  }
+  const pieceCounts = new Uint32Array(vocabularySize);
+  for (const id of ids) pieceCounts[id]++;
+  return {
+    ids: idTypeFor(vocabularySize) === 'uint16' ? Uint16Array.from(ids) : Uint32Array.from(ids),
+    lineEnds: Uint32Array.from(lineEnds),
+    borders: Uint32Array.from(borders),
+    pieceCounts,
+    unknownTokens: pieceCounts[1],
+    droppedBytes: 0,
+  };
+}
