@@ -1,0 +1,87 @@
+/**
+ * What an engine is: it loads programs that share their variables by name, and runs them. It knows operations, not
+ * ELECTRA. Everything is allocated by `load`; a step is one `submit`.
+ */
+import type { DType, Shape } from '../ops/operation.js';
+import type { Program, VariableRole } from '../program/program.js';
+
+export type Precision = 'float32' | 'bfloat16' | 'float64';
+export type TypedArray = Float32Array | Int32Array | Float64Array;
+
+/** One array an input of the program, of exactly its size and type; the arrays may lie in shared memory. */
+export type Inputs = Readonly<Record<string, TypedArray>>;
+/** One array an output; a scalar is an array of one. Float64Array only from an engine that computes in float64. */
+export type Outputs = Readonly<Record<string, TypedArray>>;
+
+export interface LoadOptions {
+  /** Compute threads. Default: what the machine has. */
+  threads?: number;
+  precision?: Precision;
+  /** Results that repeat bit for bit. */
+  deterministic?: boolean;
+}
+
+export interface Engine {
+  readonly name: string;
+  readonly capabilities: {
+    readonly precisions: readonly Precision[];
+    /** Equal inputs give equal bits, for any number of threads. */
+    readonly deterministic: boolean;
+    /** Dropout and noise are the draws of src/random/streams.ts. */
+    readonly exactDraws: boolean;
+    /** Most bytes that variables, inputs and values may take together. */
+    readonly maxBytes: number;
+  };
+  load(programs: Readonly<Record<string, Program>>, options?: LoadOptions): Promise<Runtime>;
+}
+
+export interface Ticket {
+  /** Settled when the program has run; rejects with what went wrong in it. */
+  readonly outputs: Promise<Outputs>;
+}
+
+export interface VariableInfo {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly role: VariableRole;
+}
+
+export interface MemoryReport {
+  readonly variableBytes: number;
+  readonly valueBytes: number;
+  readonly totalBytes: number;
+}
+
+export interface OperationTime {
+  readonly name: string;
+  readonly scope: string;
+  readonly ms: number;
+  readonly flops: number;
+}
+
+export interface OperationTimes {
+  /** The whole step, measured in the same run. */
+  readonly stepMs: number;
+  readonly operations: readonly OperationTime[];
+}
+
+export interface Runtime {
+  /** What distinguishes builds whose results differ in the last bits, such as `wasm relaxed-simd`. */
+  readonly build: string;
+  /**
+   * Queues one program. Resolves when its inputs are consumed and their memory may be refilled; a bounded number are
+   * in flight. Programs run in the order they were submitted.
+   */
+  submit(program: string, inputs: Inputs): Promise<Ticket>;
+  variables(): VariableInfo[];
+  /** A copy of the variable, as it is after all that was submitted. */
+  read(name: string): Promise<TypedArray>;
+  write(name: string, values: TypedArray): Promise<void>;
+  /** Copies of all variables at one step boundary. */
+  snapshot(): Promise<Map<string, TypedArray>>;
+  memory(): MemoryReport;
+  /** Runs the program once, state and all, with a clock around every operation. */
+  profile(program: string, inputs: Inputs): Promise<OperationTimes>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,152 @@
+/**
+ * Multi-head attention inside walls: softmax(q kᵀ / √d) v for every head, a query seeing only its own segment.
+ *
+ * Dropout acts on the probabilities. What is kept for the gradient is the logarithm of each softmax's denominator, not
+ * the (B, A, T, T) probabilities, which are computed again (Dao et al. 2022). Padding queries give zeros.
+ * Decision index of a probability: ((row · A + head) · T + query) · T + key, rows counted over the whole batch.
+ */
+import { type DropoutAttributes, drawType, dropoutFactor, dropoutThreshold, readDraw } from './dropout.js';
+import {
+  type Build,
+  expectType,
+  float32,
+  type OperationDefinition,
+  type ReferenceCall,
+  type Tensor,
+  type TensorType,
+} from './operation.js';
+import { expectSegments, segmentsOf } from './segments.js';
+
+type AttentionAttributes = DropoutAttributes & { readonly heads: number };
+
+/** q, k, v (B, T, H), lengths (B, S), draw → context (B, T, H), log of the denominators (B, A, T). */
+export const attentionOperation: OperationDefinition<AttentionAttributes> = {
+  name: 'attention',
+  infer([q, k, v, lengths, draw], { heads }) {
+    const [rows, places, width] = q.shape;
+    expectType('attention', 'q', q, float32(-1, -1, Math.ceil(width / heads) * heads));
+    expectType('attention', 'k', k, q);
+    expectType('attention', 'v', v, q);
+    expectSegments('attention', 'lengths', lengths, rows);
+    expectType('attention', 'draw', draw, drawType);
+    return [q, float32(rows, heads, places)];
+  },
+  gradient({ build, inputs, outputs: [context, logSumExp], attributes, outputGradients: [dContext] }) {
+    const [q, k, v, lengths, draw] = inputs;
+    const gradients = build.apply(
+      attentionGradientOperation,
+      [q, k, v, context, logSumExp, lengths, draw, dContext],
+      attributes,
+    );
+    return [...gradients, undefined, undefined];
+  },
+  flops([q]) {
+    return 4 * products(q);
+  },
+  reference({ inputs: [q, k, v, lengths, draw], outputs: [context, logSumExp], inputTypes, attributes }) {
+    context.fill(0);
+    logSumExp.fill(0);
+    for (const { at, queries, statistics, factors } of heads(lengths, draw, inputTypes[0], inputTypes[3], attributes)) {
+      for (const i of queries) {
+        const scores = Float64Array.from(queries, (j) => at.score(q, i, k, j));
+        const largest = scores.reduce((a, b) => Math.max(a, b));
+        const denominator = scores.reduce((sum, score) => sum + Math.exp(score - largest), 0);
+        logSumExp[statistics(i)] = largest + Math.log(denominator);
+        for (const [n, j] of queries.entries()) {
+          const probability = (Math.exp(scores[n] - largest) / denominator) * factors(i, j);
+          for (let e = 0; e < at.width; e++) context[at.element(i, e)] += probability * v[at.element(j, e)];
+        }
+      }
+    }
+  },
+};
+
+export function attention(
+  build: Build,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor,
+  lengths: Tensor,
+  draw: Tensor,
+  attributes: AttentionAttributes,
+): Tensor {
+  return build.apply(attentionOperation, [q, k, v, lengths, draw], attributes)[0];
+}
+
+/** q, k, v, context (B, T, H), log of the denominators (B, A, T), lengths, draw, dContext → dq, dk, dv (B, T, H). */
+export const attentionGradientOperation: OperationDefinition<AttentionAttributes> = {
+  name: 'attentionGradient',
+  infer([q, k, v, context, logSumExp, lengths, draw, dContext], attributes) {
+    expectType('attentionGradient', 'k', k, q);
+    expectType('attentionGradient', 'v', v, q);
+    expectType('attentionGradient', 'context', context, q);
+    expectType('attentionGradient', 'dContext', dContext, q);
+    expectType('attentionGradient', 'logSumExp', logSumExp, float32(q.shape[0], attributes.heads, q.shape[1]));
+    expectSegments('attentionGradient', 'lengths', lengths, q.shape[0]);
+    expectType('attentionGradient', 'draw', draw, drawType);
+    return [q, q, q];
+  },
+  flops([q]) {
+    return 10 * products(q);
+  },
+  reference({ inputs, outputs: [dq, dk, dv], inputTypes, attributes }) {
+    const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
+    for (const gradient of [dq, dk, dv]) gradient.fill(0);
+    for (const { at, queries, statistics, factors } of heads(lengths, draw, inputTypes[0], inputTypes[5], attributes)) {
+      for (const i of queries) {
+        // Σ_j p_ij factor_ij (dContext_i · v_j) = dContext_i · context_i: no probability is needed for it.
+        let shared = 0;
+        for (let e = 0; e < at.width; e++) shared += dContext[at.element(i, e)] * context[at.element(i, e)];
+        for (const j of queries) {
+          const probability = Math.exp(at.score(q, i, k, j) - logSumExp[statistics(i)]);
+          const factor = factors(i, j);
+          let dProbability = 0;
+          for (let e = 0; e < at.width; e++) dProbability += dContext[at.element(i, e)] * v[at.element(j, e)];
+          const dScore = probability * (dProbability * factor - shared) * at.scale;
+          for (let e = 0; e < at.width; e++) {
+            dq[at.element(i, e)] += dScore * k[at.element(j, e)];
+            dk[at.element(j, e)] += dScore * q[at.element(i, e)];
+            dv[at.element(j, e)] += probability * factor * dContext[at.element(i, e)];
+          }
+        }
+      }
+    }
+  },
+};
+
+/** Multiply-adds of one product of all heads over rows that are full. */
+function products({ shape: [rows, places, width] }: TensorType): number {
+  return rows * places * places * width;
+}
+
+type Inputs = ReferenceCall<AttentionAttributes>['inputs'];
+
+/** One (segment, head) after another, with the addressing that the references need. */
+function* heads(
+  lengths: Inputs[number],
+  drawValues: Inputs[number],
+  { shape: [, places, width] }: TensorType,
+  { shape: [, segmentsARow] }: TensorType,
+  attributes: AttentionAttributes,
+) {
+  const draw = readDraw(drawValues);
+  const threshold = dropoutThreshold(attributes.dropout);
+  const headWidth = width / attributes.heads;
+  const scale = 1 / Math.sqrt(headWidth);
+  for (const { row, start, length } of segmentsOf(lengths, undefined, segmentsARow)) {
+    const queries = Array.from({ length }, (_, i) => start + i);
+    for (let head = 0; head < attributes.heads; head++) {
+      const element = (place: number, e: number) => (row * places + place) * width + head * headWidth + e;
+      const score = (q: Inputs[number], i: number, k: Inputs[number], j: number) => {
+        let sum = 0;
+        for (let e = 0; e < headWidth; e++) sum += q[element(i, e)] * k[element(j, e)];
+        return sum * scale;
+      };
+      const statistics = (place: number) => (row * attributes.heads + head) * places + place;
+      const first = (draw.firstRow + row) * attributes.heads + head;
+      const factors = (i: number, j: number) =>
+        threshold === 0 ? 1 : dropoutFactor(draw, attributes.stream, threshold, (first * places + i) * places + j);
+      yield { at: { element, score, scale, width: headWidth }, queries, statistics, factors };
+    }
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * What an operation is: a shape rule, a gradient rule, a float64 reference, and its cost.
+ *
+ * One file of this folder defines one forward operation and the operations that only its gradient needs. Model code
+ * calls the exported function of that file; engines look definitions up by name (index.ts) and map each to a kernel.
+ * Shapes are checked when a program is built, so kernels and references run unchecked.
+ */
+import { GalvaniError } from '../errors.js';
+
+export type DType = 'float32' | 'int32';
+export type Shape = readonly number[];
+
+export interface TensorType {
+  readonly dtype: DType;
+  readonly shape: Shape;
+}
+
+/** A value of a program under construction. */
+export interface Tensor extends TensorType {
+  readonly id: number;
+}
+
+export type Attributes = Readonly<Record<string, number | string | boolean>>;
+
+/** Values as the reference engine holds them: float32 tensors as float64, int32 tensors as they are. */
+export type Values = Float64Array | Int32Array;
+
+export interface ReferenceCall<A extends Attributes> {
+  readonly inputs: readonly Values[];
+  readonly outputs: readonly Values[];
+  readonly inputTypes: readonly TensorType[];
+  readonly outputTypes: readonly TensorType[];
+  readonly attributes: A;
+}
+
+export interface GradientCall<A extends Attributes> {
+  readonly build: Build;
+  readonly inputs: readonly Tensor[];
+  readonly outputs: readonly Tensor[];
+  readonly attributes: A;
+  /** Gradient of the objective by each output; absent where none flows. At least one is there. */
+  readonly outputGradients: readonly (Tensor | undefined)[];
+  /** Inputs whose gradient somebody wants. */
+  readonly needed: readonly boolean[];
+  /** What other uses of an input have already contributed. */
+  readonly previous: readonly (Tensor | undefined)[];
+}
+
+/**
+ * Inputs that may be absent are `undefined` in these lists (their type, tensor and values alike); a rule that reads
+ * an absent input is a bug of the rule.
+ */
+export interface OperationDefinition<A extends Attributes = Attributes> {
+  readonly name: string;
+  /** Types of the outputs, or an error that names what does not fit. */
+  infer(inputs: readonly TensorType[], attributes: A): TensorType[];
+  /** Appends the operations that compute the gradient of each needed input; returns them, one an input. */
+  gradient?(call: GradientCall<A>): (Tensor | undefined)[];
+  /** Inputs for which `gradient` has already added `previous` to what it returns. */
+  readonly accumulates?: readonly number[];
+  /** [output, input]: the output may take the input's memory when nobody reads the input afterwards. */
+  readonly inPlace?: readonly (readonly [number, number])[];
+  /** Floating-point operations of one call, a multiply-add counted as two. */
+  flops(inputs: readonly TensorType[], outputs: readonly TensorType[], attributes: A): number;
+  /** Computes the outputs in float64, by plain loops. Every output element is written. */
+  reference(call: ReferenceCall<A>): void;
+}
+
+/** Where operations are appended: the builder of `src/program`, as the rules here see it. */
+export interface Build {
+  apply<A extends Attributes>(
+    definition: OperationDefinition<A>,
+    inputs: readonly (Tensor | undefined)[],
+    attributes: A,
+  ): Tensor[];
+}
+
+export function sizeOf(shape: Shape): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+export function lastOf(shape: Shape): number {
+  return shape[shape.length - 1];
+}
+
+/** Number of rows when all axes but the last are folded into one. */
+export function rowsOf(shape: Shape): number {
+  return sizeOf(shape) / lastOf(shape);
+}
+
+export function float32(...shape: number[]): TensorType {
+  return { dtype: 'float32', shape };
+}
+
+export function int32(...shape: number[]): TensorType {
+  return { dtype: 'int32', shape };
+}
+
+export function describeType(type: TensorType): string {
+  return `${type.dtype}[${type.shape.join(', ')}]`;
+}
+
+/** Checks one input of an operation against the type that the others demand; −1 stands for any extent. */
+export function expectType(operation: string, input: string, actual: TensorType, expected: TensorType): void {
+  const fits =
+    actual.dtype === expected.dtype &&
+    actual.shape.length === expected.shape.length &&
+    expected.shape.every((extent, axis) => extent === -1 || extent === actual.shape[axis]);
+  if (fits) return;
+  throw new GalvaniError({
+    stage: 'program',
+    expected: `${input} of ${operation} to be ${describeType(expected)}`,
+    got: describeType(actual),
+    remedy: 'Shapes must agree where the program is built; check the model configuration.',
+    kind: 'wrongUse',
+  });
+}
