@@ -1,4 +1,4 @@
-/** The places of each row that somebody asks for, and the gradient, which adds where a place occurs twice. */
+/** The places of each row that somebody asks for; the gradient adds where a place occurs twice. */
 import { type Build, expectType, float32, int32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 
 /** x (B, T, H), places (B, N) → (B, N, H). */
@@ -56,3 +56,25 @@ export const scatterRowsOperation: OperationDefinition<{ places: number }> = {
     }
   },
 };
+
+/** ids (B, T), places (B, N) → the ids there, (B, N): what the generator must guess. */
+export const gatherIdsOperation: OperationDefinition<Record<string, never>> = {
+  name: 'gatherIds',
+  infer([ids, places]) {
+    expectType('gatherIds', 'ids', ids, int32(-1, -1));
+    expectType('gatherIds', 'places', places, int32(ids.shape[0], -1));
+    return [places];
+  },
+  flops() {
+    return 0;
+  },
+  reference({ inputs: [ids, places], outputs: [gathered], inputTypes: [{ shape }, { shape: placesShape }] }) {
+    for (let i = 0; i < places.length; i++) {
+      gathered[i] = ids[Math.floor(i / placesShape[1]) * shape[1] + places[i]];
+    }
+  },
+};
+
+export function gatherIds(build: Build, ids: Tensor, places: Tensor): Tensor {
+  return build.apply(gatherIdsOperation, [ids, places], {})[0];
+}

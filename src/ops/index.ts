@@ -9,7 +9,7 @@ import { binaryCrossEntropyGradientOperation, binaryCrossEntropyOperation } from
 import { clipOperation, globalNormOperation } from './clip.js';
 import { dropoutOperation } from './dropout.js';
 import { embedGradientOperation, embedOperation } from './embed.js';
-import { gatherRowsOperation, scatterRowsOperation } from './gatherRows.js';
+import { gatherIdsOperation, gatherRowsOperation, scatterRowsOperation } from './gatherRows.js';
 import { layerNormGradientOperation, layerNormOperation, layerNormParameterGradientOperation } from './layerNorm.js';
 import { linearInputGradientOperation, linearOperation, linearWeightGradientOperation } from './linear.js';
 import { maskedLmHeadGradientOperation, maskedLmHeadOperation } from './maskedLmHead.js';
@@ -31,6 +31,7 @@ const definitions = [
   dropoutOperation,
   attentionOperation,
   attentionGradientOperation,
+  gatherIdsOperation,
   gatherRowsOperation,
   scatterRowsOperation,
   maskedLmHeadOperation,
