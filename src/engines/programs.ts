@@ -1,0 +1,74 @@
+/** What every engine checks at its border: names of programs and variables, and that inputs are what programs ask for. */
+import { GalvaniError, nearestName } from '../errors.js';
+import { describeType, sizeOf } from '../ops/operation.js';
+import type { Program } from '../program/program.js';
+import type { Inputs, VariableInfo } from './engine.js';
+
+export type SharedVariable = VariableInfo;
+
+/** The variables of all programs by name; two programs must agree about each. */
+export function sharedVariables(programs: Readonly<Record<string, Program>>): Map<string, SharedVariable> {
+  const shared = new Map<string, SharedVariable>();
+  for (const [programName, program] of Object.entries(programs)) {
+    for (const [name, { role, tensor }] of Object.entries(program.variables)) {
+      const info = program.tensors[tensor];
+      const known = shared.get(name);
+      if (known && describeType(known) !== describeType(info)) {
+        throw new GalvaniError({
+          stage: 'engine',
+          expected: `variable ${name} to be ${describeType(known)} in every program`,
+          got: describeType(info),
+          where: `program ${programName}`,
+          remedy: 'Programs that are loaded together share variables by name; build them for one model.',
+          kind: 'wrongUse',
+        });
+      }
+      shared.set(name, { name, shape: info.shape, dtype: info.dtype, role });
+    }
+  }
+  return shared;
+}
+
+export function findProgram(programs: Readonly<Record<string, Program>>, name: string): Program {
+  if (Object.hasOwn(programs, name)) return programs[name];
+  throw unknownName('program', name, Object.keys(programs));
+}
+
+export function findVariable(shared: ReadonlyMap<string, SharedVariable>, name: string): SharedVariable {
+  const variable = shared.get(name);
+  if (variable) return variable;
+  throw unknownName('variable', name, [...shared.keys()]);
+}
+
+/** Every input of the program is there, of the right type and size, and nothing else. */
+export function checkInputs(programName: string, program: Program, inputs: Inputs): void {
+  for (const [name, tensor] of Object.entries(program.inputs)) {
+    const info = program.tensors[tensor];
+    const values = inputs[name];
+    const fits = values?.length === sizeOf(info.shape) && (info.dtype === 'int32') === values instanceof Int32Array;
+    if (fits) continue;
+    throw new GalvaniError({
+      stage: 'engine',
+      expected: `input ${name} to be ${describeType(info)}`,
+      got: values ? `${values.constructor.name} of ${values.length}` : 'nothing',
+      where: `program ${programName}`,
+      remedy: 'Give one array an input, of exactly its size and type.',
+      kind: 'wrongUse',
+    });
+  }
+  for (const name of Object.keys(inputs)) {
+    if (!(name in program.inputs))
+      throw unknownName(`input of program ${programName}`, name, Object.keys(program.inputs));
+  }
+}
+
+function unknownName(what: string, name: string, known: readonly string[]): GalvaniError {
+  const nearest = nearestName(name, known);
+  return new GalvaniError({
+    stage: 'engine',
+    expected: `the name of a known ${what}`,
+    got: `"${name}"`,
+    remedy: nearest ? `Did you mean "${nearest}"?` : `Known: ${known.slice(0, 10).join(', ')}.`,
+    kind: 'wrongUse',
+  });
+}
