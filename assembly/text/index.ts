@@ -1,1 +1,8 @@
-export function abiVersion(): i32 { return 1; }
+/**
+ * UTF-8 bytes → WordPiece ids. Private memory, laid out by the host (src/text/encoder.ts); no allocation, no trap for any input.
+ * One instance a worker: its word cache lives as long as the instance.
+ */
+export { encode, getLineCount } from './encode';
+export { writeWords } from './normalize';
+export { open, takeUnknownCount } from './state';
+export { dropInvalid } from './utf8';

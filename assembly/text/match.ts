@@ -1,0 +1,57 @@
+/**
+ * Greedy longest match of one normalised word over the trie of pieces (state.ts draws it). The word is at most `wordLimit`
+ * code points long, so the work a word is bounded by limit × longest piece.
+ */
+import { addUnknown, trieLabels, trieNodes, trieRoots, unknownId, wordLimit } from './state';
+
+/** The child of `node` by `byte`, or 0. Labels of siblings lie side by side and are compared sixteen at a time. */
+function childOf(node: usize, byte: u32): usize {
+  const first: usize = load<u32>(trieNodes + (node << 3));
+  const count = <usize>load<u32>(trieNodes + (node << 3), 8) - first;
+  const wanted = i8x16.splat(<i8>byte);
+  for (let i: usize = 0; i < count; i += 16) {
+    const hits = i8x16.bitmask(i8x16.eq(v128.load(trieLabels + first + i), wanted));
+    if (hits) {
+      const index = i + <usize>ctz(hits);
+      return index < count ? first + index : 0;
+    }
+  }
+  return 0;
+}
+
+/** Write the ids of the word at `dst`. @returns the end of what was written. */
+export function matchWord(word: usize, length: usize, codePoints: u32, dst: usize): usize {
+  if (codePoints > wordLimit) return writeUnknown(dst);
+  const end = word + length;
+  let pos = word;
+  let out = dst;
+  let roots = trieRoots;
+  while (pos < end) {
+    let node: usize = load<u32>(roots + (<usize>load<u8>(pos) << 2));
+    let id = -1;
+    let next = pos;
+    let scan = pos;
+    while (node) {
+      scan++;
+      const here = load<i32>(trieNodes + (node << 3), 4);
+      if (here >= 0) {
+        id = here;
+        next = scan;
+      }
+      if (scan == end) break;
+      node = childOf(node, load<u8>(scan));
+    }
+    if (id < 0) return writeUnknown(dst);
+    store<i32>(out, id);
+    out += 4;
+    pos = next;
+    roots = trieRoots + 1024;
+  }
+  return out;
+}
+
+function writeUnknown(dst: usize): usize {
+  store<u32>(dst, unknownId);
+  addUnknown(1);
+  return dst + 4;
+}

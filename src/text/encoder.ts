@@ -1,0 +1,228 @@
+/**
+ * Bytes → ids: one instance of the text module with its private memory, for one thread.
+ *
+ *   const module = compileTextModule();                        // once; a Module can be posted to workers
+ *   const tables = compileTables(vocabulary, settings);        // once; plain bytes, can be posted too
+ *   const encoder = new WordPieceEncoder(module, tables);      // in each worker; its word cache lives with it
+ *
+ * Results are views into reused memory: valid until the next call. A call on a short line costs about half a microsecond.
+ * Memory: tables + 2.5 MB of word cache + ten bytes a byte of the window, which is 1 MiB unless one stretch of text without
+ * ASCII white space is longer than that.
+ */
+import { readFileSync } from 'node:fs';
+import { GalvaniError } from '../errors.js';
+
+/** Text is taken in windows of at most this many bytes, cut behind ASCII white space, where no reference's result depends on what follows. */
+const windowBytes = 1 << 20;
+const pageBytes = 65536;
+const slackBytes = 128; // the kernel pads and reads ahead: at most 80 bytes
+const cacheBits = 16; // 65,536 slots of 32 bytes, half of them used
+const cacheBytes = 32 << cacheBits;
+const arenaWords = 1 << 17;
+const scratchBytes = 4096; // 8 × (limit + 4) bytes for one word and its held marks; the limit is at most 200
+
+interface TextExports {
+  memory: WebAssembly.Memory;
+  open(tables: number, scratch: number, cache: number, bits: number, arena: number, arenaWords: number): void;
+  dropInvalid(ptr: number, len: number): number;
+  encode(src: number, low: number, len: number, ids: number, lineEnds: number): number;
+  getLineCount(): number;
+  takeUnknownCount(): number;
+  writeWords(pos: number, end: number, dst: number): number;
+}
+
+/** Read and compile dist/assembly/text.wasm. About 5 ms. */
+export function compileTextModule(): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL('../../assembly/text.wasm', import.meta.url)));
+}
+
+export interface EncodedLines {
+  /** Ids of all lines, one after the other. */
+  ids: Uint32Array;
+  /** For each line the number of ids up to its end. Lines end at LF; a last line without LF counts, an empty rest does not. */
+  lineEnds: Uint32Array;
+}
+
+export class WordPieceEncoder {
+  /** Tokens that became [UNK], and bytes that were dropped because they are not UTF-8, since the encoder was made. */
+  unknownTokens = 0;
+  droppedBytes = 0;
+
+  readonly #kernel: TextExports;
+  readonly #windowPtr: number; // everything before it is fixed: tables, scratch, cache
+  readonly #utf8 = new TextEncoder();
+  #capacity = 0; // bytes of the window
+  #lowPtr = 0;
+  #idsPtr = 0;
+  #lineEndsPtr = 0;
+  #source = new Uint8Array();
+  #ids = new GrowingWords();
+  #lineEnds = new GrowingWords();
+
+  constructor(module: WebAssembly.Module, tables: Uint8Array) {
+    this.#kernel = new WebAssembly.Instance(module, {
+      env: {
+        abort: () => {
+          throw new Error('internal: the text kernel aborted');
+        },
+      },
+    }).exports as unknown as TextExports;
+    const tablesPtr = pageBytes; // the first page holds the module's own constants
+    const scratchPtr = roundUp(tablesPtr + tables.length, 64);
+    const cachePtr = scratchPtr + scratchBytes;
+    const arenaPtr = cachePtr + cacheBytes;
+    this.#windowPtr = arenaPtr + 4 * arenaWords;
+    this.#reserve(pageBytes);
+    new Uint8Array(this.#kernel.memory.buffer).set(tables, tablesPtr);
+    this.#kernel.open(tablesPtr, scratchPtr, cachePtr, cacheBits, arenaPtr, arenaWords);
+  }
+
+  /** Ids of a text, without special tokens. The view is valid until the next call. */
+  encodeBytes(bytes: Uint8Array): Uint32Array {
+    return this.encodeLines(bytes).ids;
+  }
+
+  /** Ids of a string; a lone surrogate counts as U+FFFD. The view is valid until the next call. */
+  encodeString(text: string): Uint32Array {
+    // UTF-8 takes at most three bytes a UTF-16 unit.
+    if (text.length * 3 > windowBytes) return this.encodeBytes(Buffer.from(text));
+    this.#reserve(text.length * 3);
+    const { written } = this.#utf8.encodeInto(text, this.#source);
+    return this.#idsView(this.#encodeLoaded(written));
+  }
+
+  /** Ids of many lines in one call. The views are valid until the next call. */
+  encodeLines(bytes: Uint8Array): EncodedLines {
+    if (bytes.length <= windowBytes) {
+      const count = this.#encodeWindow(bytes, 0, bytes.length);
+      return { ids: this.#idsView(count), lineEnds: this.#lineEndsView(count, endsOpen(bytes)) };
+    }
+    this.#ids.length = 0;
+    this.#lineEnds.length = 0;
+    for (let start = 0; start < bytes.length; ) {
+      const end = findCut(bytes, start);
+      const count = this.#encodeWindow(bytes, start, end);
+      this.#lineEnds.append(this.#lineEndsView(count, end === bytes.length && endsOpen(bytes)), this.#ids.length);
+      this.#ids.append(this.#idsView(count), 0);
+      start = end;
+    }
+    return { ids: this.#ids.view(), lineEnds: this.#lineEnds.view() };
+  }
+
+  /**
+   * The normalised words of a text as UTF-8, each followed by LF, in chunks of about a megabyte: what longest match would be
+   * asked for. Words over the profile's limit are left out. A chunk is valid until the next one is asked for.
+   */
+  *normalizedWords(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let start = 0; start < bytes.length; ) {
+      const end = findCut(bytes, start);
+      const length = this.#load(bytes, start, end);
+      // Words take at most four bytes a byte of text: the room for ids.
+      const stop = this.#kernel.writeWords(this.#windowPtr, this.#windowPtr + length, this.#idsPtr);
+      yield new Uint8Array(this.#kernel.memory.buffer, this.#idsPtr, stop - this.#idsPtr);
+      start = end;
+    }
+  }
+
+  /** Bring bytes [start, end) into the window. @returns how many are left without the invalid ones. */
+  #load(bytes: Uint8Array, start: number, end: number): number {
+    this.#reserve(end - start);
+    this.#source.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
+    return this.#dropInvalid(end - start);
+  }
+
+  #dropInvalid(length: number): number {
+    const kept = this.#kernel.dropInvalid(this.#windowPtr, length);
+    this.droppedBytes += length - kept;
+    return kept;
+  }
+
+  #encodeWindow(bytes: Uint8Array, start: number, end: number): number {
+    return this.#encodeLoaded(this.#load(bytes, start, end));
+  }
+
+  #encodeLoaded(length: number): number {
+    const count = this.#kernel.encode(this.#windowPtr, this.#lowPtr, length, this.#idsPtr, this.#lineEndsPtr);
+    this.unknownTokens += this.#kernel.takeUnknownCount();
+    return count;
+  }
+
+  #idsView(count: number): Uint32Array {
+    return new Uint32Array(this.#kernel.memory.buffer, this.#idsPtr, count);
+  }
+
+  /** The line ends of the window; `open` adds the end of a last line without LF. */
+  #lineEndsView(count: number, open: boolean): Uint32Array {
+    const lines = this.#kernel.getLineCount();
+    const view = new Uint32Array(this.#kernel.memory.buffer, this.#lineEndsPtr, open ? lines + 1 : lines);
+    if (open) view[lines] = count;
+    return view;
+  }
+
+  /** Make room for a window of `bytes`: the text, its lower-cased copy, at most as many ids, and one line end more. */
+  #reserve(bytes: number): void {
+    if (bytes <= this.#capacity) return;
+    const capacity = roundUp(Math.max(bytes, Math.min(2 * this.#capacity, windowBytes)), pageBytes);
+    this.#lowPtr = this.#windowPtr + capacity + slackBytes;
+    this.#idsPtr = this.#lowPtr + capacity + slackBytes;
+    this.#lineEndsPtr = this.#idsPtr + 4 * capacity + slackBytes;
+    const size = this.#lineEndsPtr + 4 * capacity + slackBytes;
+    const { memory } = this.#kernel;
+    if (size > memory.buffer.byteLength) growMemory(memory, size, bytes);
+    this.#capacity = capacity;
+    this.#source = new Uint8Array(memory.buffer, this.#windowPtr, capacity);
+  }
+}
+
+function growMemory(memory: WebAssembly.Memory, size: number, bytes: number): void {
+  try {
+    memory.grow(Math.ceil((size - memory.buffer.byteLength) / pageBytes));
+  } catch (cause) {
+    throw new GalvaniError({
+      stage: 'tokenize',
+      expected: 'stretches of text without white space that fit in memory (ten bytes a byte, 4 GiB in all)',
+      got: `one of ${bytes} bytes`,
+      remedy: 'Break the text, or give the process more memory.',
+      kind: 'badInput',
+      cause,
+    });
+  }
+}
+
+const endsOpen = (bytes: Uint8Array) => bytes.length > 0 && bytes[bytes.length - 1] !== 0x0a;
+
+const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
+
+/** The end of the window that begins at `start`: behind its last LF, else its last ASCII white space, else the next one. */
+function findCut(bytes: Uint8Array, start: number): number {
+  const limit = start + windowBytes;
+  if (limit >= bytes.length) return bytes.length;
+  const lineEnd = bytes.subarray(start, limit).lastIndexOf(0x0a);
+  if (lineEnd >= 0) return start + lineEnd + 1;
+  const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d;
+  for (let cut = limit; cut > start; cut--) if (isSpace(bytes[cut - 1])) return cut;
+  for (let cut = limit; cut < bytes.length; cut++) if (isSpace(bytes[cut])) return cut + 1;
+  return bytes.length;
+}
+
+/** A Uint32Array that doubles when full. */
+class GrowingWords {
+  length = 0;
+  #words = new Uint32Array();
+
+  append(words: Uint32Array, offset: number): void {
+    const end = this.length + words.length;
+    if (end > this.#words.length) {
+      const grown = new Uint32Array(Math.max(end, 2 * this.#words.length));
+      grown.set(this.#words.subarray(0, this.length));
+      this.#words = grown;
+    }
+    this.#words.set(words, this.length);
+    if (offset > 0) for (let i = this.length; i < end; i++) this.#words[i] += offset;
+    this.length = end;
+  }
+
+  view(): Uint32Array {
+    return this.#words.subarray(0, this.length);
+  }
+}
