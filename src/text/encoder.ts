@@ -55,7 +55,7 @@ export class WordPieceEncoder {
   #lowPtr = 0;
   #idsPtr = 0;
   #lineEndsPtr = 0;
-  #source = new Uint8Array();
+  #source: Uint8Array = new Uint8Array();
   #ids = new GrowingWords();
   #lineEnds = new GrowingWords();
 
