@@ -26,6 +26,8 @@ export class GalvaniError extends Error {
   override readonly name = 'GalvaniError';
   readonly stage: string;
   readonly kind: ExitKind;
+  /** What it was made of, so that a worker can send it on: an error loses its class between threads. */
+  readonly parts: ErrorParts;
 
   constructor(parts: ErrorParts) {
     const where = parts.where === undefined ? '' : ` (${parts.where})`;
@@ -33,6 +35,7 @@ export class GalvaniError extends Error {
       cause: parts.cause,
     });
     this.stage = parts.stage;
+    this.parts = parts;
     this.kind = parts.kind ?? 'failure';
   }
 

@@ -12,7 +12,11 @@ export interface CommandModule {
 }
 
 /** Every subcommand, by the name of its file. */
-const summaries: Record<string, string> = {};
+const summaries: Record<string, string> = {
+  prepare: 'turns text files into token shards',
+  verify: 'checks every checksum and count of a dataset',
+  inspect: 'shows what is in a folder, as a table',
+};
 
 async function main(argv: string[]): Promise<void> {
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));

@@ -11,7 +11,11 @@ export class Column<A extends Numbers> {
     this.values[this.length++] = value;
   }
 
-  append(more: A): void {
+  at(index: number): number {
+    return this.values[index];
+  }
+
+  append(more: ArrayLike<number>): void {
     this.reserve(this.length + more.length);
     this.values.set(more, this.length);
     this.length += more.length;

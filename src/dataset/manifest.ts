@@ -25,6 +25,7 @@ export const manifestSchema = z.strictObject({
   tokenizer: z.strictObject({
     profile: z.enum(['huggingface', 'electra']),
     lowercase: z.boolean(),
+    stripAccents: z.boolean(),
     unicodeVersion: z.string(),
   }),
   settings: z.strictObject({

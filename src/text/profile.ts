@@ -15,11 +15,13 @@ export interface ProfileRules {
   wordLimit: number;
   cutsSpecialTokens: boolean;
   finalSigma: boolean;
+  /** Of the character categories. */
+  unicodeVersion: string;
 }
 
 export const profiles: Record<Profile, ProfileRules> = {
-  huggingface: { wordLimit: 100, cutsSpecialTokens: true, finalSigma: false },
-  electra: { wordLimit: 200, cutsSpecialTokens: false, finalSigma: true },
+  huggingface: { wordLimit: 100, cutsSpecialTokens: true, finalSigma: false, unicodeVersion: '8.0.0' },
+  electra: { wordLimit: 200, cutsSpecialTokens: false, finalSigma: true, unicodeVersion: '14.0.0' },
 };
 
 export interface TokenizerSettings {

@@ -26,7 +26,7 @@ export async function writeSyntheticDataset(
     Buffer.from(`${pieces.join('\n')}\n`),
     vocabularySize,
     {
-      tokenizer: { profile: 'huggingface', lowercase: true, unicodeVersion: 'none' },
+      tokenizer: { profile: 'huggingface', lowercase: true, stripAccents: true, unicodeVersion: 'none' },
       settings: { documents: 'line', shardTokens },
       inputs: [],
     },

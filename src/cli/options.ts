@@ -1,0 +1,16 @@
+/** Readers of option values that several commands share. A value that does not fit ends in exit code 2. */
+import os from 'node:os';
+import { InvalidArgumentError } from 'commander';
+
+/** `1000`, `64k`, `2M`, `1G`: a positive integer; k, M and G are powers of 1000. */
+export function parseCount(text: string): number {
+  const match = /^(\d+)([kMG]?)$/.exec(text);
+  const value = match === null ? Number.NaN : Number(match[1]) * 1000 ** ' kMG'.indexOf(match[2] || ' ');
+  if (!Number.isSafeInteger(value) || value < 1) throw new InvalidArgumentError('Expected a positive whole number.');
+  return value;
+}
+
+/** All cores that this process may use. */
+export function defaultThreads(): number {
+  return os.availableParallelism();
+}

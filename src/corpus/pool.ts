@@ -1,0 +1,90 @@
+/**
+ * Runs tasks on a piscina pool and yields the results in the order of the tasks, however many threads there are.
+ * Back-pressure: at most `threads × 2` tasks are handed out and not yet consumed, so memory stays bounded when one task
+ * is slow or the consumer is. A worker that dies is an error that names what it held; leaving the loop early, by error,
+ * `break` or signal, ends the threads.
+ */
+import { Piscina } from 'piscina';
+import { type ErrorParts, GalvaniError } from '../errors.js';
+
+/** What a worker answers: a result, or the error it met, as data, since an error loses its class between threads. */
+export type Answer<R> = { result: R } | { error: ErrorParts };
+
+export interface PoolSettings {
+  /** Its default export takes a task and returns an Answer. */
+  worker: URL;
+  workerData: unknown;
+  threads: number;
+  signal?: AbortSignal;
+}
+
+export async function* runInOrder<T, R>(
+  tasks: Iterable<T>,
+  describe: (task: T) => string,
+  { worker, workerData, threads, signal }: PoolSettings,
+): AsyncGenerator<R> {
+  const pool = new Piscina({
+    filename: worker.href,
+    workerData,
+    minThreads: threads,
+    maxThreads: threads,
+    atomics: 'sync',
+  });
+  // Ends every task in flight; the loop below then says why.
+  let failed: GalvaniError | undefined;
+  const fail = (error: GalvaniError) => {
+    failed ??= error;
+    void pool.destroy();
+  };
+  const stop = () => fail(stopped());
+  // Also a worker that dies between two tasks: its successor might do the same, and its tasks wait for ever.
+  pool.on('error', (cause) => fail(deadWorker('between two ranges', cause)));
+  signal?.addEventListener('abort', stop);
+  if (signal?.aborted) stop();
+  const pending: { task: T; answer: Promise<Answer<R>> }[] = [];
+  const source = tasks[Symbol.iterator]();
+  try {
+    for (;;) {
+      if (failed) throw failed;
+      while (pending.length < 2 * threads) {
+        const next = source.next();
+        if (next.done) break;
+        const answer: Promise<Answer<R>> = pool.run(next.value);
+        // It is awaited when its turn comes; until then its failure is nobody's.
+        answer.catch(() => {});
+        pending.push({ task: next.value, answer });
+      }
+      const first = pending.shift();
+      if (first === undefined) return;
+      const answer = await first.answer.catch((cause) => {
+        throw failed ?? deadWorker(describe(first.task), cause);
+      });
+      if ('error' in answer) throw new GalvaniError(answer.error);
+      yield answer.result;
+    }
+  } finally {
+    signal?.removeEventListener('abort', stop);
+    await pool.destroy();
+  }
+}
+
+function deadWorker(where: string, cause: unknown): GalvaniError {
+  return new GalvaniError({
+    stage: 'prepare',
+    expected: 'a worker that finishes its range',
+    got: cause instanceof Error ? cause.message : String(cause),
+    where,
+    remedy: 'Nothing half-written was left. Run the same command again; with fewer --threads if memory was short.',
+    cause,
+  });
+}
+
+function stopped(): GalvaniError {
+  return new GalvaniError({
+    stage: 'prepare',
+    expected: 'to finish',
+    got: 'a signal to stop',
+    remedy: 'Nothing half-written was left. Run the same command again to start over.',
+    kind: 'tryAgain',
+  });
+}
