@@ -57,8 +57,9 @@ export class LineReader {
   /** Read `length` bytes of the file at `from + at` into the buffer at `at`. */
   private fill(file: number, range: Range, from: number, at: number, length: number): void {
     for (let done = 0; done < length; ) {
-      const bytes = readSync(file, this.buffer, at + done, length - done, from + at + done);
-      if (bytes === 0) throw changedFile(range, from + at + done);
+      const position = from + at + done;
+      const bytes = readBytes(file, this.buffer, at + done, length - done, position, range);
+      if (bytes === 0) throw changedFile(range, position);
       done += bytes;
     }
   }
@@ -76,20 +77,32 @@ function openInput(range: Range): number {
   try {
     file = openSync(range.path, 'r');
   } catch (cause) {
-    throw new GalvaniError({
-      stage: 'prepare',
-      expected: 'a file that can be read',
-      got: (cause as NodeJS.ErrnoException).code ?? String(cause),
-      where: range.path,
-      remedy: 'Look at its permissions, and leave inputs in place while they are read.',
-      kind: 'badInput',
-      cause,
-    });
+    throw unreadable(cause, range.path);
   }
   const { size } = fstatSync(file);
   if (size === range.fileBytes) return file;
   closeSync(file);
   throw changedFile(range, size);
+}
+
+function readBytes(file: number, buffer: Buffer, at: number, length: number, position: number, range: Range): number {
+  try {
+    return readSync(file, buffer, at, length, position);
+  } catch (cause) {
+    throw unreadable(cause, `${range.path}, byte ${position}`);
+  }
+}
+
+function unreadable(cause: unknown, where: string): GalvaniError {
+  return new GalvaniError({
+    stage: 'prepare',
+    expected: 'a file that can be read',
+    got: (cause as NodeJS.ErrnoException).code ?? String(cause),
+    where,
+    remedy: 'Look at its permissions, and leave inputs in place while they are read.',
+    kind: 'badInput',
+    cause,
+  });
 }
 
 function changedFile(range: Range, size: number): GalvaniError {

@@ -56,7 +56,7 @@ export interface PrepareResult {
 }
 
 export async function prepare(settings: PrepareSettings): Promise<PrepareResult> {
-  const files = await listInputs(settings.inputs, settings.output);
+  const files = listInputs(settings.inputs, settings.output);
   const vocabularyBytes = await readVocabulary(settings.vocabulary);
   const vocabulary = Vocabulary.parse(vocabularyBytes, settings.profile, settings.vocabulary);
   const description = describe(settings, files);

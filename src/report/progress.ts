@@ -17,7 +17,7 @@ export interface Progress {
 export function openProgress(stream: NodeJS.WriteStream | WriteStream = process.stderr): Progress {
   const isTerminal = stream.isTTY === true && process.env.TERM !== 'dumb';
   // A log needs no line for work that is done within the first seconds.
-  let shownAt = isTerminal ? 0 : performance.now();
+  let shownAt = isTerminal ? Number.NEGATIVE_INFINITY : performance.now();
   let isDrawn = false;
   return {
     show(text) {

@@ -27,7 +27,7 @@ export function formatBytes(bytes: number): string {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`;
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
 }
 
 /** 3723 → `1 h 02 min`, 62 → `1 min 02 s`, 2.34 → `2.3 s`. */

@@ -195,7 +195,7 @@ test('a corpus without a token, a missing input and a missing vocabulary are bad
   const cases: [PrepareSettings, RegExp][] = [
     [settings([writeTexts('', ' \n\n', '\u200b')]), /at least one token, got 3 files of 6 bytes/],
     [settings([writeTexts()]), /expected \.txt files, got none/],
-    [settings([path.join(folder, 'nowhere')]), /nothing that can be read \(.*nowhere\)/],
+    [settings([path.join(folder, 'nowhere')]), /nothing there \(.*nowhere\)/],
     [
       settings([writeTexts('alpha')], { vocabulary: path.join(folder, 'no.txt') }),
       /vocab\.txt, got ENOENT \(.*no\.txt\)/,

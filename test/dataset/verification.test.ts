@@ -55,7 +55,7 @@ for (const file of files) {
       return true;
     };
     // Every byte of short files; longer ones in steps that meet every kind of place.
-    const step = Math.max(1, Math.floor(bytes.length / 150));
+    const step = Math.max(1, Math.floor(bytes.length / 80));
     for (let at = 0; at < bytes.length; at += step) {
       const damagedBytes = Buffer.from(bytes);
       damagedBytes[at] ^= 1 << (at % 8);
