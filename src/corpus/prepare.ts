@@ -186,7 +186,9 @@ async function makeTemporary(output: string): Promise<string> {
   try {
     await mkdir(parent, { recursive: true });
     for (const name of await readdir(parent)) {
-      if (!name.startsWith(prefix) || isRunning(Number(name.slice(prefix.length)))) continue;
+      // The rest must be a number: hosts `a` and `a-1` may share the folder.
+      const rest = name.startsWith(prefix) ? name.slice(prefix.length) : '';
+      if (!/^\d+$/.test(rest) || isRunning(Number(rest))) continue;
       await rm(path.join(parent, name), { recursive: true, force: true });
     }
     const temporary = path.join(parent, `${prefix}${process.pid}`);
