@@ -47,6 +47,23 @@ export function permute({ n, a, b, roundKeys }: Permutation, index: number): num
   return image;
 }
 
+/** The index whose image is `image`, 0 ≤ image < n. */
+export function invert({ n, a, b, roundKeys }: Permutation, image: number): number {
+  let index = image;
+  do {
+    let left = index % a;
+    let right = Math.floor(index / a);
+    for (let round = permutationRounds - 1; round >= 0; round--) {
+      const modulus = (round & 1) === 0 ? a : b;
+      const previous = (right - (mix(left ^ roundKeys[round]) % modulus) + modulus) % modulus;
+      right = left;
+      left = previous;
+    }
+    index = left + a * right;
+  } while (index >= n);
+  return index;
+}
+
 function mix(word: number): number {
   word = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
   word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);

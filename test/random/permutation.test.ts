@@ -1,17 +1,21 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { keyedPermutation, permute } from '../../src/random/permutation.js';
+import { invert, keyedPermutation, permute } from '../../src/random/permutation.js';
 import { keyOfSeed } from '../../src/random/philox.js';
 
 const stream = 3;
 
-test('it is a bijection of [0, n) for every n up to 300 and for larger ones', () => {
+test('it is a bijection of [0, n), and is inverted, for every n up to 300 and for larger ones', () => {
   const sizes = [...Array.from({ length: 300 }, (_, i) => i + 1), 1000, 4096, 65536, 65537, 99991];
   for (const n of sizes) {
     for (const seed of n <= 300 ? [0, 1, 2] : [3]) {
       const permutation = keyedPermutation(n, keyOfSeed(seed), stream, 5);
       const seen = new Uint8Array(n);
-      for (let i = 0; i < n; i++) seen[permute(permutation, i)]++;
+      for (let i = 0; i < n; i++) {
+        const image = permute(permutation, i);
+        seen[image]++;
+        assert.equal(invert(permutation, image), i);
+      }
       assert.ok(
         seen.every((count) => count === 1),
         `n = ${n}, seed = ${seed}`,
