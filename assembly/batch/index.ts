@@ -1,4 +1,14 @@
 /**
- * The batch module: everything it exports is called by src/batching. One shared memory, laid out by the host.
+ * The batch module: token windows → the planes of one batch (src/batching/slot.ts says what they are).
+ *
+ *   gatherRow, padRow → ids   drawWords → draws   maskRows → places, seen, counts   drawReplacements → given
+ *
+ * One shared memory, laid out by the host; no static data, no allocation. Kernels depend only on what they are given:
+ * the draws of a row are at the same counters whichever part of a batch is made.
  */
 export { philoxBlock, philoxWords } from '../philox';
+export { largestId } from './check';
+export { drawWords } from './draws';
+export { gatherRow, padRow } from './gather';
+export { maskRows } from './mask';
+export { drawReplacements } from './replace';

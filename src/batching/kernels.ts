@@ -1,0 +1,74 @@
+/** The wasm module `batch`: its bytes, and its functions with names for their arguments. See assembly/batch. */
+import { readFile } from 'node:fs/promises';
+import { GalvaniError } from '../errors.js';
+
+export interface BatchKernels {
+  drawWords(
+    out: number,
+    first: bigint,
+    count: number,
+    keyLow: number,
+    keyHigh: number,
+    step: number,
+    stream: number,
+  ): number;
+  gatherRow(
+    source: number,
+    tokens: number,
+    idBytes: number,
+    row: number,
+    T: number,
+    cls: number,
+    sep: number,
+    pad: number,
+  ): number;
+  largestId(source: number, tokens: number, idBytes: number): number;
+  padRow(row: number, T: number, pad: number): void;
+  maskRows(
+    ids: number,
+    lengths: number,
+    places: number,
+    seen: number,
+    counts: number,
+    candidates: number,
+    placeDraws: number,
+    keepDraws: number,
+    B: number,
+    T: number,
+    N: number,
+    maskProb: number,
+    maskBelow: number,
+    cls: number,
+    sep: number,
+    mask: number,
+    pad: number,
+  ): number;
+  drawReplacements(
+    ids: number,
+    counts: number,
+    given: number,
+    draws: number,
+    table: number,
+    B: number,
+    T: number,
+    N: number,
+    V: number,
+  ): void;
+}
+
+export async function compileKernels(): Promise<WebAssembly.Module> {
+  const bytes = await readFile(new URL('../../assembly/batch.wasm', import.meta.url));
+  if (!WebAssembly.validate(bytes)) {
+    throw new GalvaniError({
+      stage: 'batch',
+      expected: 'a runtime with WebAssembly SIMD and threads',
+      got: `Node ${process.versions.node} without them`,
+      remedy: 'Use Node 20.19 or later on a 64-bit machine.',
+    });
+  }
+  return WebAssembly.compile(bytes);
+}
+
+export function instantiateKernels(module: WebAssembly.Module, memory: WebAssembly.Memory): BatchKernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as BatchKernels;
+}

@@ -1,0 +1,113 @@
+/**
+ * The ring: step k goes into slot k mod R. One int32 a slot, its turn, says whose it is:
+ *
+ *   turn = 2 ⌊k / R⌋      free: the worker of step k may fill it
+ *   turn = 2 ⌊k / R⌋ + 1  filled: the consumer may take it, and gives it back by adding 1
+ *
+ * Turns only grow, so neither side can mistake an old batch for a new one. The side that writes the planes does so
+ * before it moves the turn (Atomics orders the two), and wakes the other.
+ *
+ *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ steps of the workers (W)
+ */
+
+/** Longest sleep before the stop flag is looked at again, should a wake-up get lost. */
+const sleepMs = 100;
+
+export function controlWords(slots: number, workers: number): number {
+  return 1 + 3 * slots + workers;
+}
+
+export class Ring {
+  constructor(
+    /** Over shared memory. */
+    readonly control: Int32Array,
+    readonly slots: number,
+  ) {}
+
+  /** Before any worker runs: the slots are free for startStep … startStep + slots − 1. */
+  begin(startStep: number): void {
+    for (let step = startStep; step < startStep + this.slots; step++) {
+      Atomics.store(this.control, this.turnIndex(step), this.freeTurn(step));
+    }
+  }
+
+  /** In a worker: sleep until the slot of a step is free. @returns false if the ring was stopped meanwhile. */
+  waitUntilFree(step: number): boolean {
+    const index = this.turnIndex(step);
+    for (;;) {
+      if (Atomics.load(this.control, 0) !== 0) return false;
+      const turn = Atomics.load(this.control, index);
+      if (turn === this.freeTurn(step)) return true;
+      Atomics.wait(this.control, index, turn, sleepMs);
+    }
+  }
+
+  /** In a worker: the planes of the step are whole. */
+  publish(step: number, maskedCount: number, tokenCount: number): void {
+    const slot = step % this.slots;
+    this.control[1 + this.slots + slot] = maskedCount;
+    this.control[1 + 2 * this.slots + slot] = tokenCount;
+    this.advance(step, this.freeTurn(step) + 1);
+  }
+
+  isFilled(step: number): boolean {
+    return Atomics.load(this.control, this.turnIndex(step)) === this.freeTurn(step) + 1;
+  }
+
+  /** The step that was filled last into the slot of `step` has not been given back. */
+  isLent(step: number): boolean {
+    return Atomics.load(this.control, this.turnIndex(step)) % 2 === 1 && !this.isFilled(step);
+  }
+
+  /** Resolves, without blocking the event loop, when the turn of the step's slot moves, on `wake`, or in time. */
+  async waitForChange(step: number, timeoutMs: number): Promise<void> {
+    const index = this.turnIndex(step);
+    const turn = Atomics.load(this.control, index);
+    if (turn === this.freeTurn(step) + 1) return;
+    const { async, value } = Atomics.waitAsync(this.control, index, turn, timeoutMs);
+    if (async) await value;
+  }
+
+  counts(step: number): { maskedCount: number; tokenCount: number } {
+    const slot = step % this.slots;
+    return { maskedCount: this.control[1 + this.slots + slot], tokenCount: this.control[1 + 2 * this.slots + slot] };
+  }
+
+  /** The consumer gives the slot of a step back. */
+  giveBack(step: number): void {
+    this.advance(step, this.freeTurn(step) + 2);
+  }
+
+  /** What a worker is at, for the error message should it die. */
+  noteStep(worker: number, step: number): void {
+    this.control[1 + 3 * this.slots + worker] = step;
+  }
+
+  stepOf(worker: number): number {
+    return this.control[1 + 3 * this.slots + worker];
+  }
+
+  stop(): void {
+    Atomics.store(this.control, 0, 1);
+    this.wake();
+  }
+
+  /** Wake all who wait, on both sides. */
+  wake(): void {
+    for (let slot = 0; slot < this.slots; slot++) Atomics.notify(this.control, 1 + slot);
+  }
+
+  private advance(step: number, turn: number): void {
+    const index = this.turnIndex(step);
+    Atomics.store(this.control, index, turn);
+    Atomics.notify(this.control, index);
+  }
+
+  private turnIndex(step: number): number {
+    return 1 + (step % this.slots);
+  }
+
+  private freeTurn(step: number): number {
+    return 2 * Math.floor(step / this.slots);
+  }
+}
