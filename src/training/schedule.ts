@@ -3,10 +3,10 @@
  * the peak is never quite reached. `trapezoid` rises, stays, and falls in the last part, for short runs.
  * Source: google-research/electra 8a46635, model/optimization.py.
  */
-export type ScheduleKind = 'official' | 'trapezoid';
+import type { TrainingConfig } from './config.js';
 
 export interface Schedule {
-  readonly kind: ScheduleKind;
+  readonly kind: TrainingConfig['lr_schedule'];
   readonly learningRate: number;
   readonly steps: number;
   readonly warmupSteps: number;
@@ -26,4 +26,15 @@ export function learningRateAt(schedule: Schedule, t: number): number {
   const rise = warmupSteps > 0 ? Math.min(1, (t + 1) / warmupSteps) : 1;
   const fall = cooldownFraction > 0 ? Math.min(1, (steps - t) / (cooldownFraction * steps)) : 1;
   return learningRate * Math.max(0, Math.min(rise, fall));
+}
+
+export function scheduleOf(config: TrainingConfig): Schedule {
+  return {
+    kind: config.lr_schedule,
+    learningRate: config.learning_rate,
+    steps: config.num_train_steps,
+    warmupSteps: config.warmup_steps,
+    decayPower: config.lr_decay_power,
+    cooldownFraction: config.lr_cooldown_fraction,
+  };
 }

@@ -1,0 +1,90 @@
+/**
+ * What a finished run has learned, beside what can be had without learning: the AUC of a guess without context, and the
+ * plateau on which a generator sits that copies what was left visible and otherwise knows only frequencies.
+ */
+import { maskedPerRow } from '../batching/masking.js';
+import { openDataset, readTokenCounts } from '../dataset/dataset.js';
+import { loadEngine } from '../engines/index.js';
+import { GalvaniError } from '../errors.js';
+import { type BaselineComparison, compareWithBaseline } from './baseline.js';
+import { openBatches } from './batches.js';
+import { readNewestCheckpoint, restoreVariables } from './checkpoint.js';
+import { type Stage, stagesOf } from './config.js';
+import { type Evaluation, evaluate } from './evaluation.js';
+import { buildEvaluations } from './programs.js';
+import { requireRun } from './run.js';
+
+export interface HeldOutReport {
+  readonly step: number;
+  /** Replacements drawn from token frequencies: a guess without context scores 0.5. */
+  readonly frequency: Evaluation;
+  /** Replacements by the run's own generator. */
+  readonly generator: Evaluation;
+  /** P(replaced | token id) on the generator's own, fitted on training text. */
+  readonly comparison: BaselineComparison;
+  /** Masked NLL of a generator that has learned nothing but to copy and to count. */
+  readonly plateau_nll: number;
+}
+
+/** Batches of training text that the guess without context is fitted on. */
+const fittingBatches = 400;
+
+export async function reportHeldOut(
+  run: string,
+  data: string,
+  options: { engine?: string; threads?: number; workers?: number } = {},
+): Promise<HeldOutReport> {
+  const { training: config } = await requireRun(run);
+  const dataset = await openDataset(data);
+  const checkpoint = await readNewestCheckpoint(run, () => {});
+  if (!checkpoint) throw noCheckpoint(run);
+  const stages = stagesOf(config);
+  const stage = stages[stages.length - 1];
+  const programs = buildEvaluations(config, stage, maskedPerRow(config.mask_prob, stage.sequenceLength));
+  const runtime = await (await loadEngine(options.engine ?? 'wasm')).load(programs, { threads: options.threads });
+  try {
+    await restoreVariables(runtime, checkpoint);
+    const pass = async (replacement: Stage['replacement'], split: 'train' | 'validation', most?: number) => {
+      const loader = await openBatches(
+        dataset,
+        config,
+        { ...stage, batchSize: stage.microBatchSize, replacement },
+        { split, workers: options.workers },
+      );
+      try {
+        return await evaluate(runtime, `evaluate.${replacement}`, loader, most);
+      } finally {
+        await loader.close();
+      }
+    };
+    const frequency = await pass('frequency', 'validation');
+    const own = await pass('generator', 'validation');
+    const fitting = await pass('generator', 'train', fittingBatches);
+    return {
+      step: checkpoint.state.step,
+      frequency: frequency.evaluation,
+      generator: own.evaluation,
+      comparison: compareWithBaseline(fitting.decisions, own.decisions, config.model.discriminator.vocab_size),
+      plateau_nll: 0.85 * entropyOf(await readTokenCounts(dataset)),
+    };
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** Entropy of the pieces' frequencies, in nats. */
+function entropyOf(counts: Float64Array): number {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.reduce((sum, count) => (count === 0 ? sum : sum - (count / total) * Math.log(count / total)), 0);
+}
+
+function noCheckpoint(run: string): GalvaniError {
+  return new GalvaniError({
+    stage: 'run',
+    expected: 'a run with a whole checkpoint',
+    got: 'none',
+    where: run,
+    remedy: 'Train first: "galvani pretrain".',
+    kind: 'badInput',
+  });
+}
