@@ -13,6 +13,8 @@ export interface CommandModule {
 
 /** Every subcommand, by the name of its file. */
 const summaries: Record<string, string> = {
+  vocab: 'learns a WordPiece vocabulary from text files',
+  tokenize: 'turns lines of text into ids or pieces',
   prepare: 'turns text files into token shards',
   verify: 'checks every checksum and count of a dataset',
   inspect: 'shows what is in a folder, as a table',

