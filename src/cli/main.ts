@@ -14,6 +14,8 @@ export interface CommandModule {
 /** Every subcommand, by the name of its file. */
 const summaries: Record<string, string> = {
   pretrain: 'trains a generator and a discriminator on token shards, or goes on with it',
+  vocab: 'learns a WordPiece vocabulary from text files',
+  tokenize: 'turns lines of text into ids or pieces',
   prepare: 'turns text files into token shards',
   verify: 'checks every checksum and count of a dataset',
   inspect: 'shows what is in a folder, as a table',

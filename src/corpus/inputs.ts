@@ -62,5 +62,5 @@ function look(file: string): Stats {
 
 function badInput(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
   const remedy = 'Give --input text files, or folders that hold .txt files.';
-  return new GalvaniError({ stage: 'prepare', expected, got, where, remedy, kind: 'badInput', cause });
+  return new GalvaniError({ stage: 'corpus', expected, got, where, remedy, kind: 'badInput', cause });
 }

@@ -1,0 +1,67 @@
+/** `galvani tokenize`: lines of text → ids or pieces, a line each. */
+import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
+import { type Command, Option } from 'commander';
+import { GalvaniError } from '../errors.js';
+import { tokenizeLines } from '../text/line-stream.js';
+import { type Profile, Tokenizer } from '../text/tokenizer.js';
+
+interface Flags {
+  vocab: string;
+  profile: Profile;
+  cased?: boolean;
+  tokens?: boolean;
+  jsonl?: boolean;
+}
+
+export function define(command: Command): void {
+  command
+    .argument('[files...]', 'text files; standard input when there are none')
+    .requiredOption('--vocab <file>', 'the WordPiece vocabulary, one piece a line')
+    .addOption(
+      new Option('--profile <name>', 'whose tokenization to equal')
+        .choices(['huggingface', 'electra'])
+        .default('huggingface'),
+    )
+    .option('--cased', 'keep case and accents')
+    .option('--tokens', 'print pieces instead of ids')
+    .option('--jsonl', 'read one JSON string a line, print one JSON array a line')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ printf '%s\\n' '[PAD]' '[UNK]' '[CLS]' '[SEP]' '[MASK]' the bell r '##ang' . > vocab.txt
+  $ echo 'The bell rang.' | galvani tokenize --vocab vocab.txt --tokens
+  the bell r ##ang .`,
+    )
+    .action(run);
+}
+
+async function run(files: string[], { vocab, profile, cased, tokens, jsonl }: Flags): Promise<void> {
+  const tokenizer = await Tokenizer.fromVocab(vocab, { profile, lowercase: !cased });
+  if (files.length === 0) await print(process.stdin, 'standard input');
+  for (const file of files) await print(createReadStream(file, { highWaterMark: 1 << 18 }), file);
+
+  async function print(input: AsyncIterable<Uint8Array>, where: string): Promise<void> {
+    try {
+      for await (const text of tokenizeLines(input, tokenizer, { tokens, jsonl }, where)) {
+        if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+      }
+    } catch (cause) {
+      if (cause instanceof Error && 'syscall' in cause) throw unreadable(where, cause);
+      throw cause;
+    }
+  }
+}
+
+function unreadable(where: string, cause: Error): GalvaniError {
+  return new GalvaniError({
+    stage: 'tokenize',
+    expected: 'a readable text file',
+    got: cause.message,
+    where,
+    remedy: 'Check the path and its permissions.',
+    kind: 'badInput',
+    cause,
+  });
+}

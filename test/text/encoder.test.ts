@@ -1,0 +1,101 @@
+/** The encoder's own machinery: windows, lines, growth of memory, a full word cache, counters. Ids are compared with tokenizers'. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { makeEncoder, makeHuggingfaceEncoder, vocabulary } from './oracles.js';
+import { randomText } from './random-text.js';
+
+const uncased = { profile: 'huggingface', lowercase: true, stripAccents: true } as const;
+const window = 1 << 20; // the encoder's
+const reference = makeHuggingfaceEncoder(uncased);
+
+test('a text of several windows gives the ids of its lines, and where each line ends', async () => {
+  const lines = Array.from({ length: 40_000 }, (_, n) => randomText(2, n, 120).replaceAll(/[\n\ud800-\udfff]/g, ''));
+  const bytes = Buffer.from(`${lines.join('\n')}\n`);
+  assert.ok(bytes.length > 2.5 * window);
+  const expected = await reference(lines);
+  const { ids, lineEnds } = makeEncoder(uncased).encodeLines(bytes);
+  assert.equal(lineEnds.length, lines.length);
+  let start = 0;
+  expected.forEach((want, i) => {
+    assert.deepEqual([...ids.subarray(start, lineEnds[i])], want, `line ${i + 1}`);
+    start = lineEnds[i];
+  });
+  assert.equal(ids.length, start);
+});
+
+test('lines end at LF alone; a last line without one counts, an empty rest does not', () => {
+  const encoder = makeEncoder(uncased);
+  const endsOf = (text: string | Uint8Array) => [...encoder.encodeLines(Buffer.from(text)).lineEnds];
+  assert.deepEqual(endsOf(''), []);
+  assert.deepEqual(endsOf('\n'), [0]);
+  assert.deepEqual(endsOf('a'), [1]);
+  assert.deepEqual(endsOf('a\n'), [1]);
+  assert.deepEqual(endsOf('a\n\nb b\r\nc\rd\u2028e'), [1, 1, 3, 6]);
+  assert.deepEqual(endsOf(Buffer.from([0x61, 0x0a, 0xff])), [1, 1]);
+  for (let shift = 0; shift < 130; shift++) {
+    assert.deepEqual(endsOf(`${' '.repeat(shift)}a\n\nb`), [1, 1, 2], `LF after ${shift + 1} bytes`);
+  }
+});
+
+test('a window may be cut anywhere: a long line shifted byte by byte keeps its ids', async () => {
+  const encoder = makeEncoder(uncased);
+  const piece = 'naïve [MASK] don’t ΑΣ. 中文 x ';
+  const text = piece.repeat(Math.ceil((window + 2000) / Buffer.byteLength(piece)));
+  const [expected] = await reference([text]);
+  for (let shift = 0; shift < Buffer.byteLength(piece); shift += 3) {
+    assert.deepEqual(
+      encoder.encodeBytes(Buffer.from(' '.repeat(shift) + text)),
+      Uint32Array.from(expected),
+      `${shift}`,
+    );
+  }
+});
+
+test('stretches of megabytes without white space come through', async () => {
+  const encoder = makeEncoder(uncased);
+  const texts = [
+    'a'.repeat(1 << 20),
+    'é'.repeat(1 << 20),
+    '中'.repeat(1 << 20),
+    '!'.repeat(3 << 20),
+    `a${'\u0301'.repeat(1 << 20)}b`,
+    `\u1100${'\u302e'.repeat(1 << 18)}${'\u{1d165}'.repeat(1 << 18)}b`,
+    '\u0000'.repeat(3 << 20),
+  ];
+  const expected = await reference(texts);
+  texts.forEach((text, i) => {
+    assert.deepEqual(encoder.encodeBytes(Buffer.from(text)), Uint32Array.from(expected[i]), `text ${i}`);
+    assert.deepEqual(encoder.encodeString(text), Uint32Array.from(expected[i]), `text ${i} as a string`);
+  });
+});
+
+test('more distinct words than the cache admits change no id', async () => {
+  const encoder = makeEncoder(uncased);
+  const words = Array.from(
+    { length: 60_000 },
+    (_, n) => `${(n * 2_654_435_761).toString(36)}${n % 7 === 0 ? 'ä' : ''}`,
+  );
+  const text = words.join(' ');
+  const [expected] = await reference([text]);
+  for (let pass = 0; pass < 2; pass++)
+    assert.deepEqual(encoder.encodeBytes(Buffer.from(text)), Uint32Array.from(expected));
+});
+
+test('unknown tokens are counted, cached or not, one byte long or more', () => {
+  const encoder = makeEncoder(uncased);
+  const text = 'the 中\u{20000} 🙂 \u{1f9be}\u{1f9be} [ x\u0001 🙂';
+  for (let pass = 1; pass <= 3; pass++) {
+    const ids = encoder.encodeString(text);
+    const unknown = ids.filter((id) => id === vocabulary.unknownId).length;
+    assert.ok(unknown > 0);
+    assert.equal(encoder.unknownTokens, pass * unknown);
+  }
+});
+
+test('two encoders from the same tables share nothing', () => {
+  const [one, other] = [makeEncoder(uncased), makeEncoder(uncased)];
+  const ids = one.encodeString('the first text');
+  const before = [...ids];
+  other.encodeString('another one altogether');
+  assert.deepEqual([...ids], before);
+});
