@@ -1,1 +1,6 @@
-export function abiVersion(): i32 { return 1; }
+/**
+ * The compute module: what a team thread of src/engines/wasm calls, and what tests and benches measure. One shared
+ * memory, laid out by the host; no static data and no allocation, so any number of instances share it.
+ */
+export { serve } from './team';
+export { applyFunction, multiplyAddPeak } from './probe';

@@ -1,0 +1,107 @@
+/** Kernels that touch each element once, in units of UNIT_ELEMENTS. Every y may be an x: elements are read first. */
+import { drop, firstRowOf } from './draws';
+import { geluSlope4, tanhSlope4 } from './math';
+import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
+
+/** First element of a thread's share of `count`. */
+// @ts-ignore: decorator
+@inline
+export function firstElement(count: i32, thread: i32, threads: i32): i32 {
+  return min(count, firstUnit(unitsOf(count, UNIT_ELEMENTS), thread, threads) * UNIT_ELEMENTS);
+}
+
+/** from, to, count. */
+export function copy(args: usize, thread: i32, threads: i32): void {
+  const count = load<i32>(args, 8);
+  const first = <usize>firstElement(count, thread, threads) << 2;
+  const last = <usize>firstElement(count, thread + 1, threads) << 2;
+  memory.copy(load<usize>(args, 4) + first, load<usize>(args, 0) + first, last - first);
+}
+
+/** to, count, value (f32). */
+export function fill(args: usize, thread: i32, threads: i32): void {
+  const to = load<usize>(args, 0);
+  const count = load<i32>(args, 4);
+  const value = load<f32>(args, 8);
+  const last = firstElement(count, thread + 1, threads);
+  let i = firstElement(count, thread, threads);
+  const values = f32x4.splat(value);
+  for (; i + 4 <= last; i += 4) v128.store(to + (<usize>i << 2), values);
+  for (; i < last; i++) store<f32>(to + (<usize>i << 2), value);
+}
+
+/** x, y, sum, count. */
+export function add(args: usize, thread: i32, threads: i32): void {
+  const x = load<usize>(args, 0);
+  const y = load<usize>(args, 4);
+  const sum = load<usize>(args, 8);
+  const count = load<i32>(args, 12);
+  const last = firstElement(count, thread + 1, threads);
+  let i = firstElement(count, thread, threads);
+  for (; i + 4 <= last; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(sum + at, f32x4.add(v128.load(x + at), v128.load(y + at)));
+  }
+  for (; i < last; i++) {
+    const at = <usize>i << 2;
+    store<f32>(sum + at, load<f32>(x + at) + load<f32>(y + at));
+  }
+}
+
+/** x, y, count, factor (f32). */
+export function scale(args: usize, thread: i32, threads: i32): void {
+  const x = load<usize>(args, 0);
+  const y = load<usize>(args, 4);
+  const count = load<i32>(args, 8);
+  const factor = load<f32>(args, 12);
+  const last = firstElement(count, thread + 1, threads);
+  let i = firstElement(count, thread, threads);
+  for (; i + 4 <= last; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(y + at, f32x4.mul(v128.load(x + at), f32x4.splat(factor)));
+  }
+  for (; i < last; i++) {
+    const at = <usize>i << 2;
+    store<f32>(y + at, load<f32>(x + at) * factor);
+  }
+}
+
+/** dy, pre, dPre, count, activation (1 gelu, 2 tanh): dPre = dy · activation′(pre). */
+export function activationGradient(args: usize, thread: i32, threads: i32): void {
+  const dy = load<usize>(args, 0);
+  const pre = load<usize>(args, 4);
+  const dPre = load<usize>(args, 8);
+  const count = load<i32>(args, 12);
+  const isGelu = load<i32>(args, 16) == 1;
+  const last = firstElement(count, thread + 1, threads);
+  let i = firstElement(count, thread, threads);
+  if (isGelu) {
+    for (; i + 4 <= last; i += 4) {
+      const at = <usize>i << 2;
+      v128.store(dPre + at, f32x4.mul(v128.load(dy + at), geluSlope4(v128.load(pre + at))));
+    }
+  } else {
+    for (; i + 4 <= last; i += 4) {
+      const at = <usize>i << 2;
+      v128.store(dPre + at, f32x4.mul(v128.load(dy + at), tanhSlope4(v128.load(pre + at))));
+    }
+  }
+  for (; i < last; i++) {
+    const at = <usize>i << 2;
+    const x = f32x4.splat(load<f32>(pre + at));
+    store<f32>(dPre + at, load<f32>(dy + at) * f32x4.extract_lane(isGelu ? geluSlope4(x) : tanhSlope4(x), 0));
+  }
+}
+
+/** x, y, count, elements a row of the batch, draw, stream, threshold (> 0), scale (f32). */
+export function dropout(args: usize, thread: i32, threads: i32, scratch: usize): void {
+  const x = load<usize>(args, 0);
+  const y = load<usize>(args, 4);
+  const count = load<i32>(args, 8);
+  const draw = load<usize>(args, 16);
+  const first = firstElement(count, thread, threads);
+  const last = firstElement(count, thread + 1, threads);
+  const index = firstRowOf(draw) * <u64>load<i32>(args, 12) + <u64>first;
+  const at = <usize>first << 2;
+  drop(x + at, y + at, last - first, draw, load<u32>(args, 20), index, load<i32>(args, 24), load<f32>(args, 28), scratch);
+}

@@ -1,0 +1,73 @@
+/**
+ * What a tape can say. Written by src/engines/wasm, read by tape.ts: the one file that both compilers read.
+ * The number of an opcode is its place; its arguments are listed where its kernel stands.
+ */
+export enum Opcode {
+  // gemm.ts
+  PackTransposed,
+  PackRows,
+  MultiplyRows,
+  MultiplyColumns,
+  // elementwise.ts
+  Copy,
+  Fill,
+  Add,
+  Scale,
+  ActivationGradient,
+  Dropout,
+  // norm.ts
+  LayerNorm,
+  AddNorm,
+  LayerNormGradient,
+  LayerNormParameterGradient,
+  BiasGradient,
+  // embed.ts
+  Embed,
+  EmbedGradient,
+  GatherRows,
+  ScatterRows,
+  Replace,
+  // attention.ts
+  Attention,
+  AttentionGradient,
+  // lmHead.ts
+  LmHeadRows,
+  LmHeadSum,
+  LmHeadGradient,
+  // binaryCrossEntropy.ts
+  BinaryCrossEntropyRows,
+  BinaryCrossEntropySum,
+  BinaryCrossEntropyGradient,
+  // optimizer.ts
+  Squares,
+  Norm,
+  Clip,
+  AdamW,
+}
+
+/** Bits of the first word of an entry, above its opcode. */
+export enum EntryBit {
+  /** All threads have finished what stands before. */
+  Barrier = 0x10000,
+  /** Thread 0 alone. */
+  Sole = 0x20000,
+}
+
+/** Words of an entry before its arguments: opcode and bits, words of the whole entry, number of the operation. */
+export enum TapeLayout {
+  EntryHeaderWords = 3,
+  /** Words before the first entry: words of the whole tape, address of the operations' start times or 0. */
+  HeaderWords = 2,
+}
+
+/** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */
+export enum Control {
+  Arrived = 0,
+  Generation = 64,
+  Sleepers = 128,
+  Submitted = 192,
+  Completed = 256,
+  /** Address of the tape of job n at Tapes + 4 (n mod 2); 0 ends the team. */
+  Tapes = 320,
+  Bytes = 384,
+}

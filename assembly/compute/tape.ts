@@ -1,0 +1,86 @@
+/**
+ * Walks a tape: one entry after another, every thread all of them, each kernel taking its thread's share.
+ *
+ *   tape   words of the whole tape, address of start times or 0, then entries
+ *   entry  opcode and bits, words of the entry, number of the operation it belongs to, arguments
+ *
+ * With start times (profiling) every operation begins with a barrier, and thread 0 writes the clock there (f64, ms).
+ * A new kernel is one line here, one opcode in opcodes.ts, and its function.
+ */
+import { attention, attentionGradient } from './attention';
+import { binaryCrossEntropyGradient, binaryCrossEntropyRows, binaryCrossEntropySum } from './binaryCrossEntropy';
+import { activationGradient, add, copy, dropout, fill, scale } from './elementwise';
+import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
+import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
+import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
+import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
+import { EntryBit, Opcode, TapeLayout } from './opcodes';
+import { adamW, clip, norm, squares } from './optimizer';
+import { barrier } from './team';
+
+@external("env", "now")
+declare function now(): f64;
+
+export function walk(tape: usize, control: usize, thread: i32, threads: i32, spins: i32, scratch: usize): void {
+  const end = tape + (<usize>load<u32>(tape) << 2);
+  const times = load<usize>(tape, 4);
+  let operation = -1;
+  let at = tape + TapeLayout.HeaderWords * 4;
+  while (at < end) {
+    const head = load<u32>(at);
+    const next = load<i32>(at, 8);
+    if (times != 0 && next != operation) {
+      operation = next;
+      barrier(control, threads, spins);
+      if (thread == 0) store<f64>(times + (<usize>operation << 3), now());
+    } else if ((head & EntryBit.Barrier) != 0) {
+      barrier(control, threads, spins);
+    }
+    if ((head & EntryBit.Sole) == 0 || thread == 0) {
+      run(head & 0xffff, at + TapeLayout.EntryHeaderWords * 4, thread, threads, scratch);
+    }
+    at += <usize>load<u32>(at, 4) << 2;
+  }
+  if (times != 0) {
+    barrier(control, threads, spins);
+    if (thread == 0) store<f64>(times + (<usize>(operation + 1) << 3), now());
+  }
+}
+
+function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize): void {
+  switch (opcode) {
+    case Opcode.PackTransposed: { packTransposed(args, thread, threads); break; }
+    case Opcode.PackRows: { packRows(args, thread, threads); break; }
+    case Opcode.MultiplyRows: { multiplyRows(args, thread, threads, scratch); break; }
+    case Opcode.MultiplyColumns: { multiplyColumns(args, thread, threads, scratch); break; }
+    case Opcode.Copy: { copy(args, thread, threads); break; }
+    case Opcode.Fill: { fill(args, thread, threads); break; }
+    case Opcode.Add: { add(args, thread, threads); break; }
+    case Opcode.Scale: { scale(args, thread, threads); break; }
+    case Opcode.ActivationGradient: { activationGradient(args, thread, threads); break; }
+    case Opcode.Dropout: { dropout(args, thread, threads, scratch); break; }
+    case Opcode.LayerNorm: { layerNorm(args, thread, threads); break; }
+    case Opcode.AddNorm: { addNorm(args, thread, threads, scratch); break; }
+    case Opcode.LayerNormGradient: { layerNormGradient(args, thread, threads); break; }
+    case Opcode.LayerNormParameterGradient: { layerNormParameterGradient(args, thread, threads); break; }
+    case Opcode.BiasGradient: { biasGradient(args, thread, threads); break; }
+    case Opcode.Embed: { embed(args, thread, threads); break; }
+    case Opcode.EmbedGradient: { embedGradient(args, thread, threads); break; }
+    case Opcode.GatherRows: { gatherRows(args, thread, threads); break; }
+    case Opcode.ScatterRows: { scatterRows(args, thread, threads); break; }
+    case Opcode.Replace: { replace(args, thread, threads); break; }
+    case Opcode.Attention: { attention(args, thread, threads, scratch); break; }
+    case Opcode.AttentionGradient: { attentionGradient(args, thread, threads, scratch); break; }
+    case Opcode.LmHeadRows: { lmHeadRows(args, thread, threads, scratch); break; }
+    case Opcode.LmHeadSum: { lmHeadSum(args); break; }
+    case Opcode.LmHeadGradient: { lmHeadGradient(args, thread, threads); break; }
+    case Opcode.BinaryCrossEntropyRows: { binaryCrossEntropyRows(args, thread, threads); break; }
+    case Opcode.BinaryCrossEntropySum: { binaryCrossEntropySum(args); break; }
+    case Opcode.BinaryCrossEntropyGradient: { binaryCrossEntropyGradient(args, thread, threads); break; }
+    case Opcode.Squares: { squares(args, thread, threads); break; }
+    case Opcode.Norm: { norm(args); break; }
+    case Opcode.Clip: { clip(args); break; }
+    case Opcode.AdamW: { adamW(args, thread, threads); break; }
+    default: unreachable();
+  }
+}

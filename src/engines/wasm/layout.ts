@@ -1,0 +1,196 @@
+/**
+ * Where everything lies in the one shared memory, decided before any of it is allocated:
+ *
+ *   nothing (address 0 means absent) · control block · inputs, 2 slots · outputs, 2 slots · variables by name ·
+ *   values, shared by all programs · ring of temporaries · scratch of each thread · tapes · start times · guard
+ *
+ * Two slots let the next step's inputs be written, and its outputs wait, while a step runs. Programs run one after
+ * another, so all share one area for values.
+ */
+import { Control } from '../../../assembly/compute/opcodes.js';
+import { GalvaniError } from '../../errors.js';
+import { bytesOf, type MemoryPlan, planMemory } from '../../program/memory.js';
+import type { Program, VariableRole } from '../../program/program.js';
+import { type Addresses, compileProgram } from './compile.js';
+import type { Ring } from './tapeWriter.js';
+
+/** Jobs that may be in flight. */
+export const slots = 2;
+
+export const pageBytes = 65536;
+/** What wasm32 can address, less one page: an address just behind the end must still be a number of 32 bits. */
+export const mostBytes = 65535 * pageBytes;
+
+const alignment = 64;
+const controlAddress = 1024;
+/** scratch.ts: words of a Philox block, a tile, and what kernels read beyond the end of a row. */
+const scratchHeadBytes = 256 + 128;
+/** Temporaries that need not wait for each other, where programs have more than this. */
+const roomyRingBytes = 16 * 2 ** 20;
+
+export interface VariablePlace {
+  readonly name: string;
+  readonly address: number;
+  readonly shape: readonly number[];
+  readonly role: VariableRole;
+  readonly bytes: number;
+}
+
+export interface TapePlace {
+  readonly address: number;
+  readonly words: Int32Array;
+}
+
+export interface ProgramLayout {
+  readonly program: Program;
+  /** One a slot. */
+  readonly tapes: readonly TapePlace[];
+  /** Addresses in each slot, by name. */
+  readonly inputs: readonly ReadonlyMap<string, number>[];
+  readonly outputs: readonly ReadonlyMap<string, number>[];
+}
+
+export interface Layout {
+  readonly control: number;
+  readonly programs: ReadonlyMap<string, ProgramLayout>;
+  readonly variables: ReadonlyMap<string, VariablePlace>;
+  readonly scratch: readonly number[];
+  /** Start times of a profiled program: a float64 for each operation and two more. */
+  readonly times: number;
+  readonly valueBytes: number;
+  readonly variableBytes: number;
+  readonly totalBytes: number;
+}
+
+/** @throws GalvaniError when programs disagree about a variable, or all of it does not fit. */
+export function layOut(programs: Readonly<Record<string, Program>>, threads: number): Layout {
+  const entries = Object.entries(programs);
+  const plans = new Map<string, MemoryPlan>(entries.map(([name, program]) => [name, planMemory(program)]));
+  const area = new Area(controlAddress);
+  const control = area.take(Control.Bytes);
+  const inputs = takeSlots(area, entries, (program) => program.inputs);
+  const outputs = takeSlots(area, entries, (program) => program.outputs);
+  const variables = takeVariables(area, entries);
+  const valueBytes = Math.max(0, ...[...plans.values()].map((plan) => plan.bytes));
+  const values = area.take(valueBytes);
+
+  const compile = (name: string, slot: number, ring: Ring) => {
+    const addresses: Addresses = {
+      input: (input) => inputs[slot].get(name)?.get(input) ?? 0,
+      output: (output) => outputs[slot].get(name)?.get(output) ?? 0,
+      variable: (variable) => variables.get(variable)?.address ?? 0,
+      values,
+      ring,
+    };
+    return compileProgram(programs[name], plans.get(name)!, addresses);
+  };
+  // Written once for their measures, with a ring that never comes round.
+  const measures = entries.map(([name]) => compile(name, 0, { address: 0, bytes: Number.POSITIVE_INFINITY }));
+  const ringBytes = Math.max(
+    0,
+    ...measures.map(({ temporaryBytes, largestTemporary }) =>
+      Math.min(temporaryBytes, Math.max(3 * largestTemporary, roomyRingBytes)),
+    ),
+  );
+  const ring = { address: area.take(ringBytes), bytes: ringBytes };
+  const scratchBytes = scratchHeadBytes + Math.max(0, ...measures.map((measure) => measure.scratchBytes));
+  const scratch = Array.from({ length: threads }, () => area.take(scratchBytes));
+  const times = area.take(8 * (2 + Math.max(0, ...entries.map(([, program]) => program.operations.length))));
+
+  const layouts = new Map<string, ProgramLayout>();
+  for (const [name, program] of entries) {
+    const tapes = Array.from({ length: slots }, (_, slot): TapePlace => {
+      const words = compile(name, slot, ring).finish();
+      return { address: area.take(words.byteLength), words };
+    });
+    layouts.set(name, {
+      program,
+      tapes,
+      inputs: inputs.map((slot) => slot.get(name)!),
+      outputs: outputs.map((slot) => slot.get(name)!),
+    });
+  }
+  const variableBytes = [...variables.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  const totalBytes = Math.ceil((area.end + pageBytes) / pageBytes) * pageBytes;
+  if (totalBytes > mostBytes) {
+    throw tooLarge(totalBytes, { variables: variableBytes, values: valueBytes, working: ringBytes });
+  }
+  return { control, programs: layouts, variables, scratch, times, valueBytes, variableBytes, totalBytes };
+}
+
+/** Hands out memory from a start upwards. */
+class Area {
+  end: number;
+
+  constructor(start: number) {
+    this.end = start;
+  }
+
+  take(bytes: number): number {
+    const address = this.end;
+    this.end += Math.ceil(bytes / alignment) * alignment;
+    return address;
+  }
+}
+
+/** slot → program → name → address; programs take turns in the same memory. */
+function takeSlots(
+  area: Area,
+  entries: readonly (readonly [string, Program])[],
+  tensorsOf: (program: Program) => Readonly<Record<string, number>>,
+): Map<string, Map<string, number>>[] {
+  return Array.from({ length: slots }, () => {
+    const start = area.end;
+    let most = start;
+    const programs = new Map<string, Map<string, number>>();
+    for (const [name, program] of entries) {
+      const shared = new Area(start);
+      const addresses = new Map<string, number>();
+      for (const [tensorName, tensor] of Object.entries(tensorsOf(program))) {
+        addresses.set(tensorName, shared.take(bytesOf(program, tensor)));
+      }
+      programs.set(name, addresses);
+      most = Math.max(most, shared.end);
+    }
+    area.end = most;
+    return programs;
+  });
+}
+
+function takeVariables(area: Area, entries: readonly (readonly [string, Program])[]): Map<string, VariablePlace> {
+  const variables = new Map<string, VariablePlace>();
+  for (const [programName, program] of entries) {
+    for (const [name, { role, tensor }] of Object.entries(program.variables)) {
+      const { shape } = program.tensors[tensor];
+      const known = variables.get(name);
+      if (known && (known.shape.join() !== shape.join() || known.role !== role)) {
+        throw new GalvaniError({
+          stage: 'wasm',
+          expected: `variable ${name} to be ${known.role} [${known.shape.join(', ')}] in every program`,
+          got: `${role} [${shape.join(', ')}]`,
+          where: `program ${programName}`,
+          remedy: 'Build programs that are loaded together from one configuration.',
+          kind: 'wrongUse',
+        });
+      }
+      if (known) continue;
+      const bytes = bytesOf(program, tensor);
+      variables.set(name, { name, address: area.take(bytes), shape, role, bytes });
+    }
+  }
+  return variables;
+}
+
+function tooLarge(bytes: number, parts: { variables: number; values: number; working: number }): GalvaniError {
+  const gib = (n: number) => `${(n / 2 ** 30).toFixed(2)} GiB`;
+  return new GalvaniError({
+    stage: 'wasm',
+    expected: `programs that fit into ${gib(mostBytes)}, the memory of WebAssembly`,
+    got: `${gib(bytes)}: ${gib(parts.variables)} of variables, ${gib(parts.values)} of values, ${gib(parts.working)} of working memory`,
+    remedy:
+      parts.variables > mostBytes / 2
+        ? 'Choose a smaller model, or the tensorflow engine.'
+        : 'Choose a smaller --micro-batch-size or --sequence-length, or the tensorflow engine.',
+    kind: 'wrongUse',
+  });
+}

@@ -1,0 +1,21 @@
+import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { Activation } from '../../../ops/activation.js';
+import { sizeOf } from '../../../ops/operation.js';
+import { copy, type OperationCall } from '../compile.js';
+import { reads, writes } from '../tapeWriter.js';
+import { activationNumbers } from './matrix.js';
+
+export function writeActivationGradient({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+  const activation = attributes.activation as Activation;
+  if (activation === 'none') {
+    copy(tape, inputs[0], outputs[0]);
+    return;
+  }
+  tape.put(Opcode.ActivationGradient, [
+    reads(inputs[0]),
+    reads(inputs[1]),
+    writes(outputs[0]),
+    sizeOf(inputTypes[0].shape),
+    activationNumbers[activation],
+  ]);
+}

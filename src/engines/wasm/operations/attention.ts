@@ -1,0 +1,52 @@
+import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { OperationCall } from '../compile.js';
+import { type Argument, reads, writes } from '../tapeWriter.js';
+import { dropoutArguments } from './dropout.js';
+
+export function writeAttention({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+  const [q, k, v, lengths, draw] = inputs;
+  const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
+  const { paddedPlaces, headWidth } = shape;
+  tape.needScratch(4 * paddedPlaces * (headWidth + 4));
+  tape.put(Opcode.Attention, [
+    ...[q, k, v].map(reads),
+    ...outputs.map(writes),
+    reads(lengths),
+    reads(draw),
+    ...sizesOf(shape, inputTypes[3].shape[1]),
+    ...dropoutArguments(attributes),
+    { float32: 1 / Math.sqrt(headWidth) },
+  ]);
+}
+
+export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+  const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
+  const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
+  const { paddedPlaces, headWidth } = shape;
+  tape.needScratch(4 * paddedPlaces * (2 * headWidth + 2 * paddedPlaces + 2));
+  tape.put(Opcode.AttentionGradient, [
+    ...[q, k, v, context, logSumExp, lengths, draw].map(reads),
+    ...sizesOf(shape, inputTypes[5].shape[1]),
+    ...dropoutArguments(attributes),
+    { float32: 1 / Math.sqrt(headWidth) },
+    reads(dContext),
+    ...outputs.map(writes),
+  ]);
+}
+
+interface HeadShape {
+  readonly rows: number;
+  readonly places: number;
+  /** Places rounded up to a panel of eight. */
+  readonly paddedPlaces: number;
+  readonly heads: number;
+  readonly headWidth: number;
+}
+
+function shapeOf([rows, places, width]: readonly number[], heads: number): HeadShape {
+  return { rows, places, paddedPlaces: Math.ceil(places / 8) * 8, heads, headWidth: width / heads };
+}
+
+function sizesOf({ rows, places, heads, headWidth }: HeadShape, segments: number): Argument[] {
+  return [rows, places, segments, heads, headWidth];
+}

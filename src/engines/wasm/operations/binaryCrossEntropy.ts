@@ -1,0 +1,32 @@
+import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { OperationCall } from '../compile.js';
+import { reads, writes } from '../tapeWriter.js';
+
+export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs: [loss, hits] }: OperationCall): void {
+  const [logits, labels, lengths, denominators] = inputs;
+  const [rows, places] = inputTypes[1].shape;
+  const records = tape.temporary(rows * 32);
+  tape.put(Opcode.BinaryCrossEntropyRows, [
+    ...[logits, labels, lengths].map(reads),
+    writes(records),
+    rows,
+    places,
+    inputTypes[2].shape[1],
+  ]);
+  tape.put(
+    Opcode.BinaryCrossEntropySum,
+    [reads(records), reads(denominators), rows, writes(loss), writes(hits)],
+    'sole',
+  );
+}
+
+export function writeBinaryCrossEntropyGradient({ tape, inputTypes, inputs, outputs: [dLogits] }: OperationCall): void {
+  const [rows, places] = inputTypes[1].shape;
+  tape.put(Opcode.BinaryCrossEntropyGradient, [
+    ...inputs.map(reads),
+    writes(dLogits),
+    rows,
+    places,
+    inputTypes[2].shape[1],
+  ]);
+}

@@ -1,0 +1,23 @@
+import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { OperationCall } from '../compile.js';
+import { absent, reads, writes } from '../tapeWriter.js';
+
+export function writeGatherRows({ tape, inputTypes, inputs, outputs: [gathered], outputTypes }: OperationCall): void {
+  const [rows, count, width] = outputTypes[0].shape;
+  tape.put(Opcode.GatherRows, [...inputs.map(reads), writes(gathered), rows, inputTypes[0].shape[1], count, width]);
+}
+
+export function writeScatterRows({ tape, inputTypes, inputs, outputs: [dx], outputTypes }: OperationCall): void {
+  const [rows, length, width] = outputTypes[0].shape;
+  const [dy, places, previous] = inputs;
+  tape.put(Opcode.ScatterRows, [
+    reads(dy),
+    reads(places),
+    reads(previous ?? absent),
+    writes(dx),
+    rows,
+    length,
+    inputTypes[0].shape[1],
+    width,
+  ]);
+}

@@ -1,0 +1,45 @@
+import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import { lastOf, rowsOf } from '../../../ops/operation.js';
+import type { OperationCall } from '../compile.js';
+import { absent, reads, writes } from '../tapeWriter.js';
+import { dropoutArguments } from './dropout.js';
+
+export function writeLayerNorm({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+  const { shape } = inputTypes[0];
+  tape.put(Opcode.LayerNorm, [
+    ...inputs.slice(0, 3).map(reads),
+    ...outputs.map(writes),
+    rowsOf(shape),
+    lastOf(shape),
+    { float32: Number(attributes.epsilon) },
+  ]);
+}
+
+export function writeAddNorm({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+  const { shape } = inputTypes[0];
+  tape.put(Opcode.AddNorm, [
+    ...inputs.slice(0, 5).map(reads),
+    ...outputs.map(writes),
+    rowsOf(shape),
+    lastOf(shape),
+    rowsOf(shape) / shape[0],
+    ...dropoutArguments(attributes),
+    { float32: Number(attributes.epsilon) },
+  ]);
+}
+
+export function writeLayerNormGradient({ tape, inputTypes, inputs, outputs: [dx] }: OperationCall): void {
+  const { shape } = inputTypes[0];
+  tape.put(Opcode.LayerNormGradient, [...inputs.map(reads), writes(dx), rowsOf(shape), lastOf(shape)]);
+}
+
+export function writeLayerNormParameterGradient({ tape, inputTypes, inputs, outputs }: OperationCall): void {
+  const { shape } = inputTypes[0];
+  const [dy, x, mean, inverse, previousGamma, previousBeta] = inputs;
+  tape.put(Opcode.LayerNormParameterGradient, [
+    ...[dy, x, mean, inverse, previousGamma ?? absent, previousBeta ?? absent].map(reads),
+    ...outputs.map(writes),
+    rowsOf(shape),
+    lastOf(shape),
+  ]);
+}

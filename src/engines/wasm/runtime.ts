@@ -1,0 +1,201 @@
+/**
+ * Loaded programs on a team of threads. Calls are carried out in the order they were made: a read sees what all
+ * programs submitted before it have left, and nothing of those after it.
+ */
+import { GalvaniError, nearestName } from '../../errors.js';
+import { sizeOf, type TensorType } from '../../ops/operation.js';
+import { costOf } from '../../program/print.js';
+import { checkInputs, type InputCheck, inputChecksOf } from '../border.js';
+import type {
+  Inputs,
+  MemoryReport,
+  OperationTime,
+  OperationTimes,
+  Outputs,
+  Runtime,
+  Ticket,
+  TypedArray,
+  VariableInfo,
+} from '../engine.js';
+import type { Layout, ProgramLayout, VariablePlace } from './layout.js';
+import type { Team } from './team.js';
+
+interface Loaded extends ProgramLayout {
+  readonly name: string;
+  readonly checks: readonly InputCheck[];
+}
+
+export class WasmRuntime implements Runtime {
+  readonly build: string;
+  readonly #layout: Layout;
+  readonly #buffer: SharedArrayBuffer;
+  readonly #team: Team;
+  readonly #programs: Map<string, Loaded>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(build: string, layout: Layout, memory: WebAssembly.Memory, team: Team) {
+    this.build = build;
+    this.#layout = layout;
+    this.#buffer = memory.buffer as SharedArrayBuffer;
+    this.#team = team;
+    this.#programs = new Map(
+      [...layout.programs].map(([name, program]) => [
+        name,
+        { ...program, name, checks: inputChecksOf(program.program) },
+      ]),
+    );
+  }
+
+  async submit(name: string, inputs: Inputs): Promise<Ticket> {
+    const program = this.#programOf(name);
+    checkInputs(name, program.checks, inputs);
+    return this.#inOrder(async () => {
+      await this.#team.free();
+      const slot = this.#team.nextSlot;
+      this.#writeInputs(program, slot, inputs);
+      const outputs = this.#team.post(program.tapes[slot].address).then(() => this.#readOutputs(program, slot));
+      outputs.catch(() => {});
+      return { outputs };
+    });
+  }
+
+  variables(): VariableInfo[] {
+    return [...this.#layout.variables.values()].map(({ name, shape, role }) => ({
+      name,
+      shape,
+      role,
+      dtype: 'float32',
+    }));
+  }
+
+  async read(name: string): Promise<TypedArray> {
+    const place = this.#variableOf(name);
+    return this.#betweenSteps(() => this.#floats(place).slice());
+  }
+
+  async write(name: string, values: TypedArray): Promise<void> {
+    const place = this.#variableOf(name);
+    const size = sizeOf(place.shape);
+    if (values.length !== size) {
+      throw new GalvaniError({
+        stage: 'wasm',
+        expected: `${size} values for variable ${name}`,
+        got: `${values.length}`,
+        remedy: 'Give it the values of a model of the same configuration.',
+        kind: 'wrongUse',
+      });
+    }
+    return this.#betweenSteps(() => this.#floats(place).set(values));
+  }
+
+  async snapshot(): Promise<Map<string, TypedArray>> {
+    return this.#betweenSteps(
+      () => new Map([...this.#layout.variables.values()].map((place) => [place.name, this.#floats(place).slice()])),
+    );
+  }
+
+  memory(): MemoryReport {
+    const { variableBytes, valueBytes, totalBytes } = this.#layout;
+    return { variableBytes, valueBytes, totalBytes };
+  }
+
+  async profile(name: string, inputs: Inputs): Promise<OperationTimes> {
+    const program = this.#programOf(name);
+    checkInputs(name, program.checks, inputs);
+    return this.#inOrder(async () => {
+      await this.#team.idle();
+      const slot = this.#team.nextSlot;
+      this.#writeInputs(program, slot, inputs);
+      const { operations } = program.program;
+      const starts = new Float64Array(this.#buffer, this.#layout.times, operations.length + 2);
+      starts.fill(Number.NaN);
+      // The second word of a tape is where its operations' start times go.
+      const header = new Int32Array(this.#buffer, program.tapes[slot].address, 2);
+      header[1] = this.#layout.times;
+      try {
+        await this.#team.post(program.tapes[slot].address);
+      } finally {
+        header[1] = 0;
+      }
+      return timesOf(program, starts);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#inOrder(() => this.#team.close());
+  }
+
+  #inOrder<T>(action: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(action);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #betweenSteps<T>(action: () => T): Promise<T> {
+    return this.#inOrder(async () => {
+      await this.#team.idle();
+      return action();
+    });
+  }
+
+  #writeInputs({ program, inputs: addresses }: Loaded, slot: number, inputs: Inputs): void {
+    for (const [name, tensor] of Object.entries(program.inputs)) {
+      this.#view(addresses[slot].get(name) ?? 0, program.tensors[tensor]).set(inputs[name]);
+    }
+  }
+
+  #readOutputs({ program, outputs: addresses }: Loaded, slot: number): Outputs {
+    return Object.fromEntries(
+      Object.entries(program.outputs).map(([name, tensor]) => {
+        return [name, this.#view(addresses[slot].get(name) ?? 0, program.tensors[tensor]).slice()];
+      }),
+    );
+  }
+
+  #view(address: number, { dtype, shape }: TensorType): Float32Array | Int32Array {
+    const size = sizeOf(shape);
+    return dtype === 'float32'
+      ? new Float32Array(this.#buffer, address, size)
+      : new Int32Array(this.#buffer, address, size);
+  }
+
+  #floats({ address, bytes }: VariablePlace): Float32Array {
+    return new Float32Array(this.#buffer, address, bytes / 4);
+  }
+
+  #programOf(name: string): Loaded {
+    const program = this.#programs.get(name);
+    if (!program) throw unknownName('program', name, this.#programs.keys());
+    return program;
+  }
+
+  #variableOf(name: string): VariablePlace {
+    const variable = this.#layout.variables.get(name);
+    if (!variable) throw unknownName('variable', name, this.#layout.variables.keys());
+    return variable;
+  }
+}
+
+/** Start times by operation number → milliseconds; operations that wrote no entry take none. */
+function timesOf({ program }: Loaded, starts: Float64Array): OperationTimes {
+  const written = [...starts.keys()].filter((i) => !Number.isNaN(starts[i]));
+  const operations = written.slice(0, -1).map((index, i): OperationTime => {
+    const ms = starts[written[i + 1]] - starts[index];
+    const operation = program.operations[index];
+    if (!operation) return { name: 'outputs', scope: '', ms, flops: 0 };
+    return { name: operation.name, scope: operation.scope, ms, flops: costOf(program, operation).flops };
+  });
+  return { stepMs: starts[written[written.length - 1]] - starts[written[0]], operations };
+}
+
+function unknownName(what: string, name: string, known: Iterable<string>): GalvaniError {
+  const names = [...known];
+  const nearest = nearestName(name, names);
+  return new GalvaniError({
+    stage: 'wasm',
+    expected: `a loaded ${what}`,
+    got: name,
+    remedy: nearest ? `Did you mean ${nearest}?` : `There are: ${names.slice(0, 8).join(', ')}.`,
+    kind: 'wrongUse',
+  });
+}

@@ -1,0 +1,68 @@
+/**
+ * The default engine: AssemblyScript kernels on one shared memory, a team of worker threads that walks a tape, one
+ * call a step. Bit-equal for any number of threads on one build of the module.
+ */
+import { availableParallelism } from 'node:os';
+import { GalvaniError } from '../../errors.js';
+import type { Program } from '../../program/program.js';
+import type { Engine, LoadOptions, Runtime } from '../engine.js';
+import { chooseBuild, compileModule, type WasmBuild } from './build.js';
+import { type Layout, layOut, mostBytes, pageBytes } from './layout.js';
+import { WasmRuntime } from './runtime.js';
+import { Team } from './team.js';
+
+/** build: forces one of the two modules; by default the best that the runtime has. */
+export function createWasmEngine(build?: WasmBuild): Engine {
+  return {
+    name: 'wasm',
+    capabilities: { precisions: ['float32'], deterministic: true, exactDraws: true, maxBytes: mostBytes },
+    load: (programs, options = {}) => load(programs, options, build),
+  };
+}
+
+export const wasmEngine: Engine = createWasmEngine();
+
+async function load(
+  programs: Readonly<Record<string, Program>>,
+  { threads = availableParallelism(), precision = 'float32' }: LoadOptions,
+  forced?: WasmBuild,
+): Promise<Runtime> {
+  if (precision !== 'float32') throw wrongOption('precision float32', precision);
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) throw wrongOption('1 to 1024 threads', `${threads}`);
+  // Chosen in any case: it sets the flag that the relaxed build needs and refuses what cannot run.
+  const best = chooseBuild();
+  const build = forced ?? best;
+  const module = await compileModule(build);
+  const layout = layOut(programs, threads);
+  const memory = allocate(layout);
+  for (const { tapes } of layout.programs.values()) {
+    for (const { address, words } of tapes) new Int32Array(memory.buffer, address, words.length).set(words);
+  }
+  const team = await Team.start({ module, memory, control: layout.control, scratch: layout.scratch });
+  return new WasmRuntime(`wasm ${build}`, layout, memory, team);
+}
+
+function allocate({ totalBytes }: Layout): WebAssembly.Memory {
+  const pages = totalBytes / pageBytes;
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new GalvaniError({
+      stage: 'wasm',
+      expected: `${(totalBytes / 2 ** 20).toFixed(0)} MiB of memory`,
+      got: 'a refusal of the machine',
+      remedy: 'Choose a smaller --micro-batch-size or model, or close what else uses memory.',
+      cause,
+    });
+  }
+}
+
+function wrongOption(expected: string, got: string): GalvaniError {
+  return new GalvaniError({
+    stage: 'wasm',
+    expected,
+    got,
+    remedy: 'Choose another engine or setting.',
+    kind: 'wrongUse',
+  });
+}
