@@ -48,6 +48,8 @@ export interface ModelFolder {
  * one is whole; a folder with anything else in it is refused.
  */
 export async function writeModelFolders(output: string, trained: TrainedModel): Promise<void> {
+  // Without a slash at the end: other names are put beside it.
+  output = path.resolve(output);
   const earlier = await listFolder(output);
   const foreign = earlier.find((name) => !modelParts.includes(name as ModelPart));
   if (foreign !== undefined) throw occupied(output, foreign);
@@ -63,6 +65,7 @@ export async function writeModelFolders(output: string, trained: TrainedModel): 
 
 /** One model into a folder of its own, which is absent or empty before. */
 export async function writeModelFolder(directory: string, part: ModelPart, trained: TrainedModel): Promise<void> {
+  directory = path.resolve(directory);
   const [occupant] = await listFolder(directory);
   if (occupant !== undefined) throw occupied(directory, occupant);
   await buildFolder(directory, async (temporary) => {

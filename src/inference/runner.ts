@@ -24,6 +24,8 @@ const shortestRow = 32;
 /** Tokens and work of one pass: beyond it, a larger pass is no faster a token. */
 const passTokens = 2048;
 const passFlops = 10e9;
+/** The generator's logits take (rows · masked places · V) values, and its texts come one by one. */
+const generatorRows = 4;
 
 interface Shape {
   /** T */
@@ -54,7 +56,8 @@ export class Runner {
     const shapes: Shape[] = [];
     for (const places of rowLengths(config.max_position_embeddings)) {
       const one = build(1, places);
-      const rows = rowCounts(Math.min(passTokens / places, passFlops / flopsOf(one)));
+      const most = Math.min(passTokens / places, passFlops / flopsOf(one));
+      const rows = rowCounts(part === 'generator' ? Math.min(most, generatorRows) : most);
       for (const count of rows) programs[programName(count, places)] = count === 1 ? one : build(count, places);
       shapes.push({ places, rows });
     }

@@ -94,7 +94,7 @@ test('an earlier export is replaced, another folder is not, and nothing stays be
   const output = fresh();
   await writeModelFolders(output, await trainedPair(tinyModel(), { seed: 1 }));
   const trained = await trainedPair(tinyModel(), { seed: 1000 });
-  await writeModelFolders(output, trained);
+  await writeModelFolders(`${output}${path.sep}`, trained);
   const { weights } = await readModelFolder(path.join(output, 'generator'));
   assert.deepEqual(weights.get('generator_lm_head.bias'), trained.weights.get('generator.generator_lm_head.bias'));
   await writeFile(path.join(output, 'notes.txt'), 'mine');
