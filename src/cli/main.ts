@@ -19,6 +19,9 @@ const summaries: Record<string, string> = {
   prepare: 'turns text files into token shards',
   verify: 'checks every checksum and count of a dataset',
   inspect: 'shows what is in a folder, as a table',
+  export: 'writes the models of a run as folders that transformers opens',
+  detect: 'marks the tokens of a text that were likely replaced',
+  fill: 'fills [MASK] in a text',
 };
 
 async function main(argv: string[]): Promise<void> {
