@@ -6,7 +6,7 @@
  * Source: Walker 1977; Vose, "A linear algorithm for generating random numbers with a given distribution", 1991.
  */
 import { GalvaniError } from '../errors.js';
-import type { SpecialIds } from './specials.js';
+import type { SpecialIds } from './plan.js';
 
 /** Token counts with those of the special tokens that are never drawn set to 0. */
 export function replacementWeights(tokenCounts: Float64Array, special: SpecialIds): Float64Array {

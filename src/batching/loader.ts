@@ -10,12 +10,12 @@ import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/data
 import { indexExamples, type Split } from '../dataset/examples.js';
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { keyOfSeed } from '../random/philox.js';
+import { Vocabulary } from '../text/vocabulary.js';
 import { buildAliasTable, replacementWeights } from './frequency.js';
 import { compileKernels } from './kernels.js';
 import { defaultMaskProb, maskedPerRow } from './masking.js';
-import { type BatchPlan, layOutMemory, type MemoryLayout } from './plan.js';
+import { type BatchPlan, layOutMemory, type MemoryLayout, type SpecialIds } from './plan.js';
 import { controlWords, Ring } from './ring.js';
-import { readSpecialIds } from './specials.js';
 import type { WorkerAnswer, WorkerTask } from './worker.js';
 
 export interface LoaderOptions {
@@ -86,7 +86,7 @@ export interface Stall {
 export async function openLoader(options: LoaderOptions): Promise<Loader> {
   checkOptions(options);
   const dataset = typeof options.data === 'string' ? await openDataset(options.data) : options.data;
-  const plan = await makePlan(dataset, options);
+  const plan = makePlan(dataset, options);
   const layout = layOutMemory(plan);
   if (!plan.isPass && plan.index.examples < plan.B) warnAboutRepeats(dataset, plan.index.examples, plan.B);
   const pages = Math.ceil(layout.bytes / 0x10000);
@@ -101,7 +101,7 @@ export async function openLoader(options: LoaderOptions): Promise<Loader> {
 /** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
 const validationKey = keyOfSeed(0x76616c6964n);
 
-async function makePlan(dataset: TokenDataset, options: LoaderOptions): Promise<BatchPlan> {
+function makePlan(dataset: TokenDataset, options: LoaderOptions): BatchPlan {
   const { batchSize, sequenceLength, split = 'train', validationFraction = 0, workers = 1, startStep = 0 } = options;
   const maskProb = options.maskProb ?? defaultMaskProb;
   const index = indexExamples(dataset, sequenceLength, split, validationFraction);
@@ -114,13 +114,23 @@ async function makePlan(dataset: TokenDataset, options: LoaderOptions): Promise<
     key: isPass ? validationKey : keyOfSeed(options.seed ?? 0),
     isPass,
     maskProb,
-    special: await readSpecialIds(dataset.vocabularyPath),
+    special: readSpecialIds(dataset),
     vocabularySize: dataset.manifest.vocabulary.size,
     replaces: options.replacement === 'frequency',
     startStep,
     endStep: isPass ? Math.ceil(index.examples / batchSize) : Number.POSITIVE_INFINITY,
     slots: options.slots ?? Math.max(8, 4 * workers),
     workers,
+  };
+}
+
+function readSpecialIds(dataset: TokenDataset): SpecialIds {
+  const vocabulary = Vocabulary.read(dataset.vocabularyPath, dataset.manifest.tokenizer.profile);
+  return {
+    pad: vocabulary.specialId('[PAD]'),
+    cls: vocabulary.specialId('[CLS]'),
+    sep: vocabulary.specialId('[SEP]'),
+    mask: vocabulary.specialId('[MASK]'),
   };
 }
 

@@ -12,7 +12,14 @@ import { examplesPerBlock, windowBlocks } from '../dataset/order.js';
 import { GalvaniError } from '../errors.js';
 import type { Key } from '../random/philox.js';
 import { controlWords } from './ring.js';
-import type { SpecialIds } from './specials.js';
+
+/** Of the special tokens that batches are built with. */
+export interface SpecialIds {
+  pad: number;
+  cls: number;
+  sep: number;
+  mask: number;
+}
 
 export interface BatchPlan {
   index: ExampleIndex;

@@ -38,9 +38,10 @@ export function permute({ n, a, b, roundKeys }: Permutation, index: number): num
     let left = image % a;
     let right = Math.floor(image / a);
     for (let round = 0; round < permutationRounds; round++) {
-      const next = (left + mix(right ^ roundKeys[round])) % ((round & 1) === 0 ? a : b);
+      const modulus = (round & 1) === 0 ? a : b;
+      const next = left + share(right ^ roundKeys[round], modulus);
       left = right;
-      right = next;
+      right = next < modulus ? next : next - modulus;
     }
     image = left + a * right;
   } while (image >= n);
@@ -55,17 +56,18 @@ export function invert({ n, a, b, roundKeys }: Permutation, image: number): numb
     let right = Math.floor(index / a);
     for (let round = permutationRounds - 1; round >= 0; round--) {
       const modulus = (round & 1) === 0 ? a : b;
-      const previous = (right - (mix(left ^ roundKeys[round]) % modulus) + modulus) % modulus;
+      const previous = right - share(left ^ roundKeys[round], modulus);
       right = left;
-      left = previous;
+      left = previous < 0 ? previous + modulus : previous;
     }
     index = left + a * right;
   } while (index >= n);
   return index;
 }
 
-function mix(word: number): number {
+/** The round function: ⌊mixed word × modulus / 2³²⌋. A remainder in its place took twice as long. */
+function share(word: number, modulus: number): number {
   word = Math.imul(word ^ (word >>> 16), 0x85ebca6b);
   word = Math.imul(word ^ (word >>> 13), 0xc2b2ae35);
-  return (word ^ (word >>> 16)) >>> 0;
+  return Math.floor((((word ^ (word >>> 16)) >>> 0) * modulus) / 0x100000000);
 }
