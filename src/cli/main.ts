@@ -18,6 +18,7 @@ const summaries: Record<string, string> = {
   tokenize: 'turns lines of text into ids or pieces',
   prepare: 'turns text files into token shards',
   verify: 'checks every checksum and count of a dataset',
+  bench: 'measures the throughput of a room on this machine',
   inspect: 'shows what is in a folder, as a table',
   export: 'writes the models of a run as folders that transformers opens',
   detect: 'marks the tokens of a text that were likely replaced',

@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 export interface Timing {
-  /** Since the run began or went on. */
+  /** Since the loop began or went on. */
   readonly seconds: number;
   readonly step_ms: number;
   readonly tokens_per_second: number;
@@ -13,11 +13,12 @@ export interface Timing {
 
 export class RunClock {
   readonly #delay = monitorEventLoopDelay({ resolution: 5 });
-  readonly #startedAt = performance.now();
-  #lapAt = this.#startedAt;
+  #startedAt = 0;
+  #lapAt = 0;
   #lapWaitedMs = 0;
 
-  constructor() {
+  start(): void {
+    this.#startedAt = this.#lapAt = performance.now();
     this.#delay.enable();
   }
 

@@ -116,6 +116,7 @@ class Session {
       const documents = dataset.manifest.counts.documents;
       this.report({ kind: 'begin', step: first, steps: config.num_train_steps, build: runtime.build, documents });
       this.#done = first;
+      this.#clock.start();
       for (const [index, stage] of this.#stages.entries()) {
         if (this.#done < stage.end && !this.#mustStop()) await this.#runStage(runtime, log, stage, index);
       }

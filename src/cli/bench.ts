@@ -1,0 +1,99 @@
+/** `galvani bench`: throughput of each room, as one object with machine, versions, settings and figures. */
+import { readFileSync } from 'node:fs';
+import os from 'node:os';
+import type { Command } from 'commander';
+import { measureBatches } from '../batching/benchmark.js';
+import { benchmarkPrepare } from '../corpus/benchmark.js';
+import { engineNames } from '../engines/index.js';
+import { formatTable } from '../report/table.js';
+import { measureTokenization } from '../text/benchmark.js';
+import { resolveSettings } from '../text/profile.js';
+import { Vocabulary } from '../text/vocabulary.js';
+import { measureStep, type OperationFigures } from '../training/benchmark.js';
+import { defaultThreads, parseCount } from './options.js';
+
+export function define(command: Command): void {
+  command.addHelpText(
+    'after',
+    `
+Examples:
+  galvani bench step --model tiny --batch-size 64 --sequence-length 16
+  galvani bench batches --data data --json`,
+  );
+  command
+    .command('tokenize')
+    .description('text → ids on one thread')
+    .requiredOption('--input <file>', 'UTF-8 text')
+    .requiredOption('--vocab <file>', 'vocab.txt')
+    .option('--json', 'print one JSON object')
+    .action(({ input, vocab, json }) => {
+      const figures = measureTokenization(Vocabulary.read(vocab), resolveSettings(), readFileSync(input));
+      print(json, { input, vocab }, figures);
+    });
+  command
+    .command('prepare')
+    .description('text files → token shards')
+    .requiredOption('--input <path...>', '.txt files and folders')
+    .requiredOption('--vocab <file>', 'vocab.txt')
+    .option('--threads <n>', 'preparing threads', parseCount, defaultThreads())
+    .option('--json', 'print one JSON object')
+    .action(async ({ input, vocab, threads, json }) => {
+      print(json, { input, vocab, threads }, await benchmarkPrepare({ inputs: input, vocabulary: vocab, threads }));
+    });
+  command
+    .command('batches')
+    .description('token shards → batches')
+    .requiredOption('--data <dir>', 'dataset made by "galvani prepare"')
+    .option('--batch-size <b>', 'rows of a batch', parseCount, 128)
+    .option('--sequence-length <t>', 'places of a row', parseCount, 128)
+    .option('--workers <n>', 'threads that make batches', parseCount, 1)
+    .option('--json', 'print one JSON object')
+    .action(async ({ data, batchSize, sequenceLength, workers, json }) => {
+      const settings = { data, batchSize, sequenceLength, workers };
+      print(json, settings, await measureBatches(settings));
+    });
+  command
+    .command('step')
+    .description('one training step on synthetic full rows, operation by operation')
+    .option('--engine <name>', engineNames.join(', '), 'wasm')
+    .option('--model <name>', 'tiny, small, base or large', 'small')
+    .option('--batch-size <b>', 'rows of a batch', parseCount, 16)
+    .option('--sequence-length <t>', 'places of a row', parseCount, 128)
+    .option('--threads <n>', 'compute threads', parseCount, defaultThreads())
+    .option('--steps <n>', 'steps to time', parseCount, 7)
+    .option('--json', 'print one JSON object')
+    .action(async ({ json, ...settings }) => {
+      print(json, settings, await measureStep(settings));
+    });
+}
+
+function print(isJson: boolean | undefined, settings: object, figures: object): void {
+  const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
+  const [cpu] = os.cpus();
+  const whole = {
+    machine: { cpu: cpu?.model ?? 'unknown', cores: os.availableParallelism(), memoryBytes: os.totalmem() },
+    versions: { galvani: version, node: process.versions.node, v8: process.versions.v8 },
+    settings,
+    figures,
+  };
+  process.stdout.write(isJson ? `${JSON.stringify(whole)}\n` : describe(whole));
+}
+
+function describe({ machine, versions, figures }: { machine: object; versions: object; figures: object }): string {
+  const { operations, ...rest } = figures as { operations?: OperationFigures[] };
+  const rows = Object.entries({ ...machine, ...versions, ...rest }).map(([name, value]) => [name, shorten(value)]);
+  const table = rows.map(([name, value]) => `${name.padEnd(28)} ${value}\n`).join('');
+  if (!operations) return table;
+  const lines = operations.map(({ name, calls, ms, share, gflops }) => [
+    name,
+    String(calls),
+    ms.toFixed(2),
+    `${(share * 100).toFixed(1)}%`,
+    gflops.toFixed(1),
+  ]);
+  return `${table}\n${formatTable([['operation', 'calls', 'ms', 'share', 'GFLOP/s'], ...lines])}`;
+}
+
+function shorten(value: unknown): string {
+  return typeof value === 'number' && !Number.isInteger(value) ? value.toPrecision(4) : String(value);
+}
