@@ -3,6 +3,7 @@ import { GalvaniError, nearestName } from '../errors.js';
 import type { Engine } from './engine.js';
 
 const loaders: Record<string, () => Promise<Engine>> = {
+  wasm: async () => (await import('./wasm/wasm.js')).wasmEngine,
   reference: async () => (await import('./reference/reference.js')).referenceEngine,
 };
 

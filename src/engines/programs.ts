@@ -34,7 +34,7 @@ export function findProgram(programs: Readonly<Record<string, Program>>, name: s
   throw unknownName('program', name, Object.keys(programs));
 }
 
-export function findVariable(shared: ReadonlyMap<string, SharedVariable>, name: string): SharedVariable {
+export function findVariable<V extends SharedVariable>(shared: ReadonlyMap<string, V>, name: string): V {
   const variable = shared.get(name);
   if (variable) return variable;
   throw unknownName('variable', name, [...shared.keys()]);

@@ -79,7 +79,9 @@ for (const settings of allSettings.filter(({ stripAccents }) => stripAccents)) {
     skip: isElectra && skipElectra,
   }, () => {
     const parts = ['a', '\u302e', '\u{1d165}', '\u{16ff0}', '\u034f', '\ufe0f', '\u0301', '\u08d0', '\u{1d16d}'];
-    const texts = parts.flatMap((a) => parts.flatMap((b) => parts.flatMap((c) => parts.map((d) => `x${a}${b}${c}${d}`))));
+    const texts = parts.flatMap((a) =>
+      parts.flatMap((b) => parts.flatMap((c) => parts.map((d) => `x${a}${b}${c}${d}`))),
+    );
     const encoder = makeEncoder(settings);
     const words = isElectra
       ? askElectra<string[][]>({ texts, ...settings }).map((list) => list.join(' '))

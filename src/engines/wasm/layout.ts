@@ -9,8 +9,10 @@
  */
 import { Control } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
+import { sizeOf } from '../../ops/operation.js';
 import { bytesOf, type MemoryPlan, planMemory } from '../../program/memory.js';
-import type { Program, VariableRole } from '../../program/program.js';
+import type { Program } from '../../program/program.js';
+import { type SharedVariable, sharedVariables } from '../programs.js';
 import { type Addresses, compileProgram } from './compile.js';
 import type { Ring } from './tapeWriter.js';
 
@@ -28,11 +30,8 @@ const scratchHeadBytes = 256 + 128;
 /** Temporaries that need not wait for each other, where programs have more than this. */
 const roomyRingBytes = 16 * 2 ** 20;
 
-export interface VariablePlace {
-  readonly name: string;
+export interface VariablePlace extends SharedVariable {
   readonly address: number;
-  readonly shape: readonly number[];
-  readonly role: VariableRole;
   readonly bytes: number;
 }
 
@@ -70,7 +69,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
   const control = area.take(Control.Bytes);
   const inputs = takeSlots(area, entries, (program) => program.inputs);
   const outputs = takeSlots(area, entries, (program) => program.outputs);
-  const variables = takeVariables(area, entries);
+  const variables = takeVariables(area, programs);
   const valueBytes = Math.max(0, ...[...plans.values()].map((plan) => plan.bytes));
   const values = area.take(valueBytes);
 
@@ -157,26 +156,11 @@ function takeSlots(
   });
 }
 
-function takeVariables(area: Area, entries: readonly (readonly [string, Program])[]): Map<string, VariablePlace> {
+function takeVariables(area: Area, programs: Readonly<Record<string, Program>>): Map<string, VariablePlace> {
   const variables = new Map<string, VariablePlace>();
-  for (const [programName, program] of entries) {
-    for (const [name, { role, tensor }] of Object.entries(program.variables)) {
-      const { shape } = program.tensors[tensor];
-      const known = variables.get(name);
-      if (known && (known.shape.join() !== shape.join() || known.role !== role)) {
-        throw new GalvaniError({
-          stage: 'wasm',
-          expected: `variable ${name} to be ${known.role} [${known.shape.join(', ')}] in every program`,
-          got: `${role} [${shape.join(', ')}]`,
-          where: `program ${programName}`,
-          remedy: 'Build programs that are loaded together from one configuration.',
-          kind: 'wrongUse',
-        });
-      }
-      if (known) continue;
-      const bytes = bytesOf(program, tensor);
-      variables.set(name, { name, address: area.take(bytes), shape, role, bytes });
-    }
+  for (const [name, info] of sharedVariables(programs)) {
+    const bytes = 4 * sizeOf(info.shape);
+    variables.set(name, { ...info, address: area.take(bytes), bytes });
   }
   return variables;
 }

@@ -2,10 +2,10 @@
  * Loaded programs on a team of threads. Calls are carried out in the order they were made: a read sees what all
  * programs submitted before it have left, and nothing of those after it.
  */
-import { GalvaniError, nearestName } from '../../errors.js';
+import { GalvaniError } from '../../errors.js';
 import { sizeOf, type TensorType } from '../../ops/operation.js';
 import { costOf } from '../../program/print.js';
-import { checkInputs, type InputCheck, inputChecksOf } from '../border.js';
+import type { Program } from '../../program/program.js';
 import type {
   Inputs,
   MemoryReport,
@@ -17,12 +17,13 @@ import type {
   TypedArray,
   VariableInfo,
 } from '../engine.js';
+import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
+import { checkInputs, findProgram, findVariable } from '../programs.js';
 import type { Layout, ProgramLayout, VariablePlace } from './layout.js';
 import type { Team } from './team.js';
 
 interface Loaded extends ProgramLayout {
-  readonly name: string;
-  readonly checks: readonly InputCheck[];
+  readonly rules: IndexRules;
 }
 
 export class WasmRuntime implements Runtime {
@@ -30,7 +31,8 @@ export class WasmRuntime implements Runtime {
   readonly #layout: Layout;
   readonly #buffer: SharedArrayBuffer;
   readonly #team: Team;
-  readonly #programs: Map<string, Loaded>;
+  readonly #programs: Readonly<Record<string, Program>>;
+  readonly #loaded: Map<string, Loaded>;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(build: string, layout: Layout, memory: WebAssembly.Memory, team: Team) {
@@ -38,17 +40,14 @@ export class WasmRuntime implements Runtime {
     this.#layout = layout;
     this.#buffer = memory.buffer as SharedArrayBuffer;
     this.#team = team;
-    this.#programs = new Map(
-      [...layout.programs].map(([name, program]) => [
-        name,
-        { ...program, name, checks: inputChecksOf(program.program) },
-      ]),
+    this.#programs = Object.fromEntries([...layout.programs].map(([name, { program }]) => [name, program]));
+    this.#loaded = new Map(
+      [...layout.programs].map(([name, loaded]) => [name, { ...loaded, rules: indexRulesOf(loaded.program) }]),
     );
   }
 
   async submit(name: string, inputs: Inputs): Promise<Ticket> {
-    const program = this.#programOf(name);
-    checkInputs(name, program.checks, inputs);
+    const program = this.#checked(name, inputs);
     return this.#inOrder(async () => {
       await this.#team.free();
       const slot = this.#team.nextSlot;
@@ -60,21 +59,16 @@ export class WasmRuntime implements Runtime {
   }
 
   variables(): VariableInfo[] {
-    return [...this.#layout.variables.values()].map(({ name, shape, role }) => ({
-      name,
-      shape,
-      role,
-      dtype: 'float32',
-    }));
+    return [...this.#layout.variables.values()].map(({ name, shape, dtype, role }) => ({ name, shape, dtype, role }));
   }
 
   async read(name: string): Promise<TypedArray> {
-    const place = this.#variableOf(name);
+    const place = findVariable(this.#layout.variables, name);
     return this.#betweenSteps(() => this.#floats(place).slice());
   }
 
   async write(name: string, values: TypedArray): Promise<void> {
-    const place = this.#variableOf(name);
+    const place = findVariable(this.#layout.variables, name);
     const size = sizeOf(place.shape);
     if (values.length !== size) {
       throw new GalvaniError({
@@ -100,8 +94,7 @@ export class WasmRuntime implements Runtime {
   }
 
   async profile(name: string, inputs: Inputs): Promise<OperationTimes> {
-    const program = this.#programOf(name);
-    checkInputs(name, program.checks, inputs);
+    const program = this.#checked(name, inputs);
     return this.#inOrder(async () => {
       await this.#team.idle();
       const slot = this.#team.nextSlot;
@@ -163,16 +156,12 @@ export class WasmRuntime implements Runtime {
     return new Float32Array(this.#buffer, address, bytes / 4);
   }
 
-  #programOf(name: string): Loaded {
-    const program = this.#programs.get(name);
-    if (!program) throw unknownName('program', name, this.#programs.keys());
-    return program;
-  }
-
-  #variableOf(name: string): VariablePlace {
-    const variable = this.#layout.variables.get(name);
-    if (!variable) throw unknownName('variable', name, this.#layout.variables.keys());
-    return variable;
+  /** The program, when the inputs fit it. */
+  #checked(name: string, inputs: Inputs): Loaded {
+    checkInputs(name, findProgram(this.#programs, name), inputs);
+    const loaded = this.#loaded.get(name)!;
+    checkIndices(name, loaded.rules, inputs);
+    return loaded;
   }
 }
 
@@ -186,16 +175,4 @@ function timesOf({ program }: Loaded, starts: Float64Array): OperationTimes {
     return { name: operation.name, scope: operation.scope, ms, flops: costOf(program, operation).flops };
   });
   return { stepMs: starts[written[written.length - 1]] - starts[written[0]], operations };
-}
-
-function unknownName(what: string, name: string, known: Iterable<string>): GalvaniError {
-  const names = [...known];
-  const nearest = nearestName(name, names);
-  return new GalvaniError({
-    stage: 'wasm',
-    expected: `a loaded ${what}`,
-    got: name,
-    remedy: nearest ? `Did you mean ${nearest}?` : `There are: ${names.slice(0, 8).join(', ')}.`,
-    kind: 'wrongUse',
-  });
 }

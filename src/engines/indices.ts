@@ -1,65 +1,41 @@
 /**
- * What every engine checks before a step touches memory: that each input is there, of its size and type, and that no
- * number in it leads outside a table or a row. Kernels run unchecked behind this line.
+ * What an engine checks in a batch before kernels, which run unchecked, use its numbers as addresses.
  *
  * The rules follow from who reads an input: ids of `embed` address its table, `places` a row, `counts` bound the places
  * in use, `lengths` cut a row. What `replace` passes on must obey what its result must obey.
  */
 import { GalvaniError } from '../errors.js';
-import { sizeOf } from '../ops/operation.js';
 import type { Operation, Program } from '../program/program.js';
 import type { Inputs } from './engine.js';
 
+/** What is wrong with the values, if anything. */
 type Rule = (values: Int32Array, all: Inputs) => string | undefined;
 
-export interface InputCheck {
-  readonly name: string;
-  readonly size: number;
-  readonly isFloat: boolean;
-  readonly rules: readonly Rule[];
-}
+export type IndexRules = ReadonlyMap<string, readonly Rule[]>;
 
-/** Everything that `checkInputs` asks of a program's inputs; made once. */
-export function inputChecksOf(program: Program): InputCheck[] {
+/** Rules by the name of an input; made once a program. */
+export function indexRulesOf(program: Program): IndexRules {
   const rules = rulesOf(program);
-  return Object.entries(program.inputs).map(([name, tensor]) => ({
-    name,
-    size: sizeOf(program.tensors[tensor].shape),
-    isFloat: program.tensors[tensor].dtype === 'float32',
-    rules: rules.get(tensor) ?? [],
-  }));
+  return new Map(Object.entries(program.inputs).map(([name, tensor]) => [name, rules.get(tensor) ?? []]));
 }
 
-/** @throws GalvaniError that names the input and the first number in it that does not fit. */
-export function checkInputs(program: string, checks: readonly InputCheck[], inputs: Inputs): void {
-  for (const name of Object.keys(inputs)) {
-    if (!checks.some((check) => check.name === name)) {
-      throw wrongInput(`inputs ${checks.map((check) => check.name).join(', ')}`, name, program);
-    }
-  }
-  for (const { name, size, isFloat } of checks) {
-    const values = inputs[name];
-    const kind = isFloat ? 'Float32Array' : 'Int32Array';
-    const got = values === undefined ? 'nothing' : `${values.constructor.name} of ${values.length}`;
-    if (got !== `${kind} of ${size}`) throw wrongInput(`input ${name} to be ${kind} of ${size}`, got, program);
-  }
-  for (const { name, rules } of checks) {
-    for (const rule of rules) {
+/** Inputs are there and of their types (`checkInputs` of programs.ts). @throws GalvaniError that names the first wrong number. */
+export function checkIndices(program: string, rules: IndexRules, inputs: Inputs): void {
+  for (const [name, own] of rules) {
+    for (const rule of own) {
       const complaint = rule(inputs[name] as Int32Array, inputs);
-      if (complaint !== undefined) throw wrongInput(`input ${name} to hold ${complaint}`, 'another', program);
+      if (complaint === undefined) continue;
+      const [expected, got] = complaint.split(' / ');
+      throw new GalvaniError({
+        stage: 'step',
+        expected: `input ${name} to hold ${expected}`,
+        got,
+        where: `program ${program}`,
+        remedy: 'Make the batch for the vocabulary, rows, places and masked places that the program was built for.',
+        kind: 'wrongUse',
+      });
     }
   }
-}
-
-function wrongInput(expected: string, got: string, program: string): GalvaniError {
-  return new GalvaniError({
-    stage: 'step',
-    expected,
-    got,
-    where: `program ${program}`,
-    remedy: 'Give the program a batch that was made for its vocabulary, rows, places and masked places.',
-    kind: 'wrongUse',
-  });
 }
 
 function rulesOf(program: Program): Map<number, Rule[]> {
@@ -113,7 +89,7 @@ function rulesOf(program: Program): Map<number, Rule[]> {
 function within(bound: number): Rule {
   return (values) => {
     for (let i = 0; i < values.length; i++) {
-      if (values[i] < 0 || values[i] >= bound) return `numbers in [0, ${bound}), not ${values[i]} at ${i}`;
+      if (values[i] < 0 || values[i] >= bound) return `numbers in [0, ${bound}) / ${values[i]} at ${i}`;
     }
     return undefined;
   };
@@ -138,10 +114,10 @@ function segments(places: number, segmentsARow: number): Rule {
     for (let row = 0; row < lengths.length / segmentsARow; row++) {
       let sum = 0;
       for (let s = row * segmentsARow; s < (row + 1) * segmentsARow; s++) {
-        if (lengths[s] < 0) return `lengths that are not negative, not ${lengths[s]} in row ${row}`;
+        if (lengths[s] < 0) return `lengths that are not negative / ${lengths[s]} in row ${row}`;
         sum += lengths[s];
       }
-      if (sum > places) return `lengths of at most ${places} a row, not ${sum} in row ${row}`;
+      if (sum > places) return `lengths of at most ${places} a row / ${sum} in row ${row}`;
     }
     return undefined;
   };
