@@ -64,6 +64,10 @@ function rulesOf(program: Program): Map<number, Rule[]> {
       add(third, segments(shape(operation, 1)[1], shape(operation, 2)[1]));
     } else if (operation.name === 'gatherRows') {
       add(second, within(shape(operation, 0)[1]));
+    } else if (operation.name === 'gatherIds') {
+      add(second, within(shape(operation, 0)[1]));
+      const bound = bounds.get(operation.outputs[0]);
+      if (bound !== undefined) add(first, within(bound));
     } else if (operation.name === 'scatterRows') {
       add(second, within(Number(operation.attributes.places)));
     } else if (operation.name === 'replace') {
@@ -79,6 +83,7 @@ function rulesOf(program: Program): Map<number, Rule[]> {
     } else if (operation.name === 'maskedLmHead') {
       const most = shape(operation, 3)[1];
       add(fifth, within(most + 1));
+      bounds.set(fourth, shape(operation, 1)[0]);
       add(fourth, inUse(within(shape(operation, 1)[0]), most, nameOf.get(fifth)));
     }
   }

@@ -441,6 +441,13 @@ function gatherCases(): Case[] {
         bounds: () => [0],
       },
       {
+        operation: 'gatherIds',
+        title,
+        attributes: {},
+        inputs: [integers([rows, places], 1000), wanted],
+        bounds: () => [0],
+      },
+      {
         operation: 'scatterRows',
         title: `${title}${i % 2 ? ', added' : ''}`,
         attributes: { places },

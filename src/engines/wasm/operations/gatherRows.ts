@@ -7,6 +7,12 @@ export function writeGatherRows({ tape, inputTypes, inputs, outputs: [gathered],
   tape.put(Opcode.GatherRows, [...inputs.map(reads), writes(gathered), rows, inputTypes[0].shape[1], count, width]);
 }
 
+/** An id is a row of width one: what a row holds does not matter to a copy. */
+export function writeGatherIds({ tape, inputTypes, inputs, outputs: [gathered], outputTypes }: OperationCall): void {
+  const [rows, count] = outputTypes[0].shape;
+  tape.put(Opcode.GatherRows, [...inputs.map(reads), writes(gathered), rows, inputTypes[0].shape[1], count, 1]);
+}
+
 export function writeScatterRows({ tape, inputTypes, inputs, outputs: [dx], outputTypes }: OperationCall): void {
   const [rows, length, width] = outputTypes[0].shape;
   const [dy, places, previous] = inputs;

@@ -8,7 +8,7 @@ import { writeBinaryCrossEntropy, writeBinaryCrossEntropyGradient } from './bina
 import { writeClip, writeGlobalNorm } from './clip.js';
 import { writeDropout } from './dropout.js';
 import { writeEmbed, writeEmbedGradient } from './embed.js';
-import { writeGatherRows, writeScatterRows } from './gatherRows.js';
+import { writeGatherIds, writeGatherRows, writeScatterRows } from './gatherRows.js';
 import { writeBiasGradient, writeLinear, writeLinearInputGradient, writeLinearWeightGradient } from './linear.js';
 import { writeMaskedLmHead, writeMaskedLmHeadGradient } from './maskedLmHead.js';
 import { writeAddNorm, writeLayerNorm, writeLayerNormGradient, writeLayerNormParameterGradient } from './norm.js';
@@ -29,6 +29,7 @@ export const operationWriters: ReadonlyMap<string, OperationWriter> = new Map([
   ['dropout', writeDropout],
   ['attention', writeAttention],
   ['attentionGradient', writeAttentionGradient],
+  ['gatherIds', writeGatherIds],
   ['gatherRows', writeGatherRows],
   ['scatterRows', writeScatterRows],
   ['maskedLmHead', writeMaskedLmHead],
