@@ -4,7 +4,7 @@
  * The tables (src/text/tables.ts writes them) are one block that begins with a header of u32 words; offsets count from the
  * block's first byte:
  *
- *    0 flags            bit 0 lower-case, 1 strip accents, 2 final sigma, 3 special tokens are cut from the raw text
+ *    0 flags            bit 0 lower-case, 1 strip accents, 2 final sigma
  *    1 word limit       code points after normalisation; a longer word is one [UNK]
  *    2 unknown id
  *    3 class stage 1    u16 block number of code point >> 7
@@ -23,10 +23,8 @@
 export const LOWERCASE: u32 = 1;
 export const STRIP_ACCENTS: u32 = 2;
 export const FINAL_SIGMA: u32 = 4;
-export const CUT_SPECIALS: u32 = 8;
 
-/** Marks in the table of single ids: no id may be as large. */
-export const NOTHING: u32 = 0xffffffff;
+/** Marks in the table of single ids: no id may be as large. 0xffffffff, the third, yields nothing: space, or dropped. */
 export const LINE_END: u32 = 0xfffffffe;
 export const MAYBE_SPECIAL: u32 = 0xfffffffd;
 
