@@ -35,13 +35,12 @@ function count(
   event: { name: string; nesting: number; file?: string; details: { duration_ms: number; type?: string } },
   outcome: keyof typeof counts,
 ): void {
-  if (event.details.type === 'suite') return;
-  // A file that dies before its first test is reported as one failed test of the file's own name; one that passes is no test.
-  const isFileItself = event.nesting === 0 && event.name.endsWith('.test.js');
-  if (isFileItself && outcome === 'passed') return;
-  counts[outcome]++;
   const room = event.file ? path.relative(here, event.file).split(path.sep)[0] : 'other';
   if (event.nesting === 0) roomMs.set(room, (roomMs.get(room) ?? 0) + event.details.duration_ms);
+  if (event.details.type === 'suite') return;
+  // A file that dies before its first test is reported as a failed test of the file's own name; one that passes is none.
+  const isFileItself = event.nesting === 0 && event.name.endsWith('.test.js');
+  if (!isFileItself || outcome === 'failed') counts[outcome]++;
 }
 
 stream.compose(new spec()).pipe(process.stdout);
