@@ -10,13 +10,13 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { writeBrownText } from '../examples/brown-text.js';
 import { median } from '../src/text/benchmark.js';
 import { compileTextModule, WordPieceEncoder } from '../src/text/encoder.js';
 import { resolveSettings } from '../src/text/profile.js';
 import { compileTables } from '../src/text/tables.js';
 import { trainVocabulary } from '../src/text/training.js';
 import { specialNames, Vocabulary } from '../src/text/vocabulary.js';
-import { writeBrownText } from './brown-text.js';
 
 const rounds = 5;
 const batchLines = 256;

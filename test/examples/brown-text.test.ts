@@ -5,7 +5,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { readBrownDocument, writeBrownText } from '../../bench/brown-text.js';
+import { readBrownDocument, writeBrownText } from '../../examples/brown-text.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-brown-'));
 after(() => rmSync(folder, { recursive: true }));

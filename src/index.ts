@@ -1,0 +1,13 @@
+/**
+ * The public API of `galvani`, and nothing else. Engines and formats are loaded when they are first used; a program that
+ * only tokenizes imports `galvani/tokenizer`, which is lighter.
+ */
+export { type Batch, type Loader, type LoaderOptions, openLoader } from './batching/loader.js';
+export { type PrepareResult, type PrepareSettings, prepare } from './corpus/prepare.js';
+export { GalvaniError } from './errors.js';
+export { type LoadModelOptions, loadModel, type Model } from './inference/model.js';
+export { type EncodeOptions, Tokenizer, type TokenizerOptions, Vocabulary } from './text/tokenizer.js';
+export { presetTraining, type Setting, type TrainingConfig, withSettings } from './training/config.js';
+export { type Exported, exportRun } from './training/export.js';
+export type { MetricsLine } from './training/metrics.js';
+export { type PretrainEvent, type PretrainOptions, type PretrainResult, pretrain } from './training/pretrain.js';
