@@ -137,6 +137,8 @@ export class Model {
     if (known) return known;
     const runner = Runner.open(this.#engine, this.#folder(part), this.#threads);
     this.#runners.set(part, runner);
+    // One that could not be opened has nothing to close, and may be tried again.
+    runner.catch(() => this.#runners.delete(part));
     return runner;
   }
 

@@ -81,15 +81,16 @@ export class Runner {
           shape.places,
         );
         const ticket = await this.#runtime.submit(programName(count, shape.places), inputs);
-        pending.push(
-          ticket.outputs.then(({ logits }) => {
-            const stride = logits.length / count;
-            for (const [row, i] of batch.entries()) {
-              const wanted = this.#part === 'discriminator' ? rows[i].ids.length : usedOf(rows[i], stride);
-              results[i] = Float32Array.from(logits.subarray(row * stride, row * stride + wanted));
-            }
-          }),
-        );
+        const done = ticket.outputs.then(({ logits }) => {
+          const stride = logits.length / count;
+          for (const [row, i] of batch.entries()) {
+            const wanted = this.#part === 'discriminator' ? rows[i].ids.length : usedOf(rows[i], stride);
+            results[i] = Float32Array.from(logits.subarray(row * stride, row * stride + wanted));
+          }
+        });
+        // What goes wrong is heard below, or by the next submit; until then it must not count as unheard.
+        done.catch(() => {});
+        pending.push(done);
         first += batch.length;
       }
     }

@@ -42,12 +42,16 @@ export function tinyModel(positions = 12, vocabSize = pieces.length): ModelConfi
   };
 }
 
-/** Every parameter random, norms and biases too, so that none can be left out unseen. */
+/**
+ * Every parameter random, norms and biases too, so that none can be left out unseen. Attention is sharp and layers add
+ * little to what they are given: otherwise the tokens of a deep random model become one.
+ */
 export function randomWeights(model: ModelConfig, seed: number): Map<string, Float32Array> {
   return new Map(
     parametersOf(model).map(({ name, shape }, i) => {
       const into = shape.length === 2 ? shape[1] : 4;
-      const values = randomFloats(sizeOf(shape), seed + i, 1.5 / Math.sqrt(into));
+      const size = /query|key/.test(name) ? 3 : /embeddings/.test(name) ? 1.5 : /predictions/.test(name) ? 2 : 0.6;
+      const values = randomFloats(sizeOf(shape), seed + i, size / Math.sqrt(into));
       const isScale = /(LayerNorm|layer_norm)\.weight$/.test(name);
       return [name, isScale ? values.map((value) => 1 + value / 2) : values];
     }),

@@ -53,6 +53,7 @@ export async function checkExport(folder: string, python: string, places: number
       texts.map((text) => encodePair(read.tokenizer, text)),
     );
     const logits = await run(path.join(folder, part), rows);
+    assertTelling(logits[0], part);
     for (const [i, { ids, masked }] of rows.entries()) {
       const theirs = answer.logits[i].flat();
       assert.equal(logits[i].length, part === 'discriminator' ? ids.length : masked!.length * config.vocab_size);
@@ -62,6 +63,12 @@ export async function checkExport(folder: string, python: string, places: number
       }
     }
   }
+}
+
+/** Equal logits would say nothing of weights that make all tokens alike: these must differ far beyond the limit. */
+function assertTelling(logits: Float32Array, part: ModelPart): void {
+  const range = logits.reduce((a, b) => Math.max(a, b)) - logits.reduce((a, b) => Math.min(a, b));
+  assert.ok(range > 1000 * limit, `${part}: logits within ${range}`);
 }
 
 /** Full, padded and very short rows, with a second segment and without. */

@@ -57,6 +57,14 @@ test('detect reads lines of standard input, empty ones too, and gives arguments 
   assert.equal(run(['detect', '--model', pair, '--json', 'the cat']).stdout, `${first}\n`);
 });
 
+test('detect computes on the wasm engine unless another is named, and ends', () => {
+  const args = ['detect', '--model', pair, '--json', 'the jury walked'];
+  const { status, stdout, stderr } = spawnSync(process.execPath, [galvani, ...args], { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  const [ours, reference] = [stdout, run(args).stdout].map((line) => JSON.parse(line).probabilities as number[]);
+  for (const [i, value] of reference.entries()) assert.ok(Math.abs(ours[i] - value) < 1e-5);
+});
+
 test('detect for people joins the words and prints no colour where there is no terminal', () => {
   const { status, stdout } = run(['detect', '--model', pair, 'The jury walked.']);
   assert.equal(status, 0);

@@ -89,6 +89,18 @@ test('texts are cut at the length the model was trained on, where that is shorte
   await short.close();
 });
 
+test('by default the wasm engine computes, and agrees with the reference', async () => {
+  const wasm = await loadModel(path.join(folder, 'pair'), { threads: 2 });
+  const texts = [5, 40, 1, 33, 0, 32, 17, 101, 40, 2, 3, 9].map((length, i) => text(length, i));
+  const [ours, expected] = [await wasm.discriminate(texts), await model.discriminate(texts)];
+  for (const [i, values] of expected.entries()) assertNear(ours[i], values);
+  const masked = framed(95, 4).map((id, place) => (place % 9 === 1 ? mask : id));
+  const [filled, wanted] = [await wasm.fillMask(masked), await model.fillMask(masked)];
+  assert.equal(filled.length, wanted.length);
+  for (const [i, values] of wanted.entries()) assertNear(filled[i], values);
+  await wasm.close();
+});
+
 test('an id outside the vocabulary is refused before anything runs', async () => {
   for (const id of [-1, pieces.length, 1.5, Number.NaN]) {
     await assert.rejects(
@@ -106,6 +118,14 @@ test('what a folder lacks is named when it is asked for', async () => {
   await assert.rejects(loadModel(folder, { engine: 'reference' }), isBadInput);
   await assert.rejects(loadModel(folder, { engine: 'refrence' }), /Did you mean "reference"/);
 });
+
+/** The limit for logits of the golden cases (their README, section 5), whose weights are of the same size. */
+function assertNear(actual: Float32Array, expected: Float32Array): void {
+  assert.equal(actual.length, expected.length);
+  for (const [i, value] of actual.entries()) {
+    assert.ok(Math.abs(value - expected[i]) <= 2e-5, `${i}: ${value}, expected ${expected[i]}`);
+  }
+}
 
 function isBadInput(error: unknown): boolean {
   return error instanceof GalvaniError && error.kind === 'badInput';
