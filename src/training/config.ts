@@ -113,7 +113,7 @@ const presets: Record<PresetName, PresetTraining> = {
     batch_size: 64,
     micro_batch_size: 64,
     sequence_length: 16,
-    learning_rate: 7e-4,
+    learning_rate: 1e-3,
     stages: [
       { until: 0.55, replacement: 'frequency' },
       { until: 1, replacement: 'generator' },
