@@ -7,7 +7,7 @@ import { formatBytes, formatCount, formatSeconds } from '../report/table.js';
 import { presetTraining, type Setting, settingsOf, type TrainingConfig, withSettings } from '../training/config.js';
 import { describeMetrics } from '../training/describe.js';
 import { planRun } from '../training/dryRun.js';
-import { type PretrainEvent, pretrain } from '../training/pretrain.js';
+import { type PretrainEvent, type PretrainResult, pretrain } from '../training/pretrain.js';
 import { defaultThreads, parseCount } from './options.js';
 
 interface Options {
@@ -62,7 +62,7 @@ export function define(command: Command): void {
       'after',
       `
 Example:
-  galvani pretrain --data data --output runs/tiny --model tiny --steps 2000
+  $ galvani pretrain --data data --output runs/tiny --model tiny --steps 2000
 
 Ctrl-C and SIGTERM write a checkpoint first (exit code 75); a second one ends at once.`,
     )
@@ -88,9 +88,7 @@ async function run(options: Options): Promise<void> {
     signal: stopSignal(),
     onEvent: (event) => printEvent(event, options.json),
   });
-  print({ kind: 'end', ...result }, options.json, () =>
-    result.isDone ? `done: ${result.step} steps` : `stopped after step ${result.step}; the same command goes on`,
-  );
+  print({ kind: 'end', ...result }, options.json, describeEnd);
   if (!result.isDone) process.exitCode = exitCodes.tryAgain;
 }
 
@@ -106,24 +104,34 @@ async function readSettings(options: Options): Promise<Setting[]> {
 }
 
 async function readConfigFile(file: string): Promise<object> {
+  let got: string;
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
-  } catch (cause) {
-    throw new GalvaniError({
-      stage: 'config',
-      expected: 'a JSON file of settings',
-      got: cause instanceof Error ? cause.message : String(cause),
-      where: file,
-      remedy: 'Check the path and the JSON.',
-      kind: 'wrongUse',
-    });
+    const value: unknown = JSON.parse(await readFile(file, 'utf8'));
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+    got = 'another kind of value';
+  } catch (error) {
+    got = error instanceof Error ? error.message : String(error);
   }
+  throw new GalvaniError({
+    stage: 'config',
+    expected: 'a JSON file with an object of settings',
+    got,
+    where: file,
+    remedy: 'Check the path and the JSON.',
+    kind: 'wrongUse',
+  });
 }
 
-/** The first signal asks the loop to stop; the handler is gone then, so that the second ends the process. */
+/** The first signal asks the loop to stop; the handlers are gone then, so that the second ends the process. */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => controller.abort());
+  const names = ['SIGINT', 'SIGTERM'] as const;
+  const stop = () => {
+    for (const name of names) process.off(name, stop);
+    process.stderr.write('stopping: a checkpoint is written first\n');
+    controller.abort();
+  };
+  for (const name of names) process.on(name, stop);
   return controller.signal;
 }
 
@@ -142,6 +150,11 @@ function describeEvent(event: PretrainEvent): string {
   if (event.kind === 'warning') return event.message;
   const begins = event.step === 0 ? 'begins' : `goes on after step ${event.step}`;
   return `pretrain ${begins}: ${event.steps} steps on ${formatCount(event.documents)} documents (${event.build})`;
+}
+
+function describeEnd({ isDone, step, timing }: PretrainResult): string {
+  if (!isDone) return `stopped after step ${step}; the same command goes on`;
+  return timing ? `done: ${step} steps` : `done already: ${step} steps; more --steps go on from there`;
 }
 
 function describePlan(plan: Awaited<ReturnType<typeof planRun>>): string {

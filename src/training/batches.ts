@@ -1,7 +1,9 @@
-/** The loader of one stage of a run, for training or for a pass over what is held out. */
+/** What a run needs of a dataset, and the loader of one stage: for training, or for a pass over what is held out. */
 import { type Loader, openLoader } from '../batching/loader.js';
 import type { TokenDataset } from '../dataset/dataset.js';
-import type { Stage, TrainingConfig } from './config.js';
+import { indexExamples } from '../dataset/examples.js';
+import { GalvaniError } from '../errors.js';
+import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 
 export interface BatchesOptions {
   readonly split?: 'train' | 'validation';
@@ -27,5 +29,39 @@ export function openBatches(
     startStep,
     validationFraction: config.validation_fraction,
     split,
+  });
+}
+
+/** Looks at all stages before the first one begins. @throws for a dataset that does not fit the settings or is too small. */
+export function checkData(dataset: TokenDataset, config: TrainingConfig): void {
+  const { size } = dataset.manifest.vocabulary;
+  const { vocab_size } = config.model.discriminator;
+  if (vocab_size !== size) {
+    throw new GalvaniError({
+      stage: 'config',
+      expected: `vocab_size ${size}, the pieces of the dataset's vocabulary`,
+      got: `${vocab_size}`,
+      where: dataset.directory,
+      remedy: 'Leave vocab_size to the dataset, or give the dataset that the model is for.',
+      kind: 'wrongUse',
+    });
+  }
+  for (const { sequenceLength, batchSize } of stagesOf(config)) {
+    const { examples } = indexExamples(dataset, sequenceLength, 'train', config.validation_fraction);
+    if (examples < batchSize) throw tooSmall(dataset, batchSize, examples, sequenceLength);
+    if (config.validation_fraction > 0) {
+      indexExamples(dataset, sequenceLength, 'validation', config.validation_fraction);
+    }
+  }
+}
+
+function tooSmall(dataset: TokenDataset, batchSize: number, examples: number, places: number): GalvaniError {
+  return new GalvaniError({
+    stage: 'batch',
+    expected: `at least ${batchSize} examples for a batch`,
+    got: `${examples} of ${places} places`,
+    where: dataset.directory,
+    remedy: 'Prepare more text, or choose a smaller --batch-size or --sequence-length.',
+    kind: 'badInput',
   });
 }

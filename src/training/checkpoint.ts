@@ -8,7 +8,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import type { Runtime, TypedArray, VariableInfo } from '../engines/engine.js';
 import { GalvaniError } from '../errors.js';
-import { publishFolder, sha256File, writeFileDurably } from '../files.js';
+import { explainWriteError, publishFolder, sha256File, writeFileDurably } from '../files.js';
 import { readSafetensors, type StoredTensor, type StoredTensors, writeSafetensors } from '../formats/safetensors.js';
 
 const stateSchema = z.strictObject({
@@ -39,18 +39,12 @@ export async function writeCheckpoint(
   variables: readonly VariableInfo[],
   snapshot: ReadonlyMap<string, TypedArray>,
 ): Promise<string> {
+  const tensors = tensorsOf(variables, snapshot, state.step);
   const final = path.join(run, 'checkpoints', `step-${state.step}`);
   const beside = path.join(run, 'checkpoints', `.step-${state.step}.tmp-${process.pid}`);
-  await rm(beside, { recursive: true, force: true });
-  await mkdir(beside, { recursive: true });
   try {
-    const kept = variables.filter(({ role }) => role !== 'gradient');
-    const tensors = new Map(
-      kept.map(({ name, shape }): [string, StoredTensor] => [
-        name,
-        { shape, values: toFloat32(snapshot.get(name) as TypedArray) },
-      ]),
-    );
+    await rm(beside, { recursive: true, force: true });
+    await mkdir(beside, { recursive: true });
     await writeSafetensors(path.join(beside, tensorsFile), tensors);
     const whole: CheckpointState = {
       format: 'galvani-checkpoint',
@@ -63,7 +57,7 @@ export async function writeCheckpoint(
     await publishFolder(beside, final);
   } catch (error) {
     await rm(beside, { recursive: true, force: true });
-    throw error;
+    throw explainWriteError(error, final);
   }
   return final;
 }
@@ -78,12 +72,16 @@ export async function listCheckpoints(run: string): Promise<number[]> {
     .sort((a, b) => a - b);
 }
 
-/** The newest checkpoint that is whole, if there is one; `onDamage` hears of those that are not. */
+/**
+ * The newest checkpoint that is whole, or undefined where there are none; `onDamage` hears of those that are not.
+ * @throws badInput when there are some and none is whole: what was learned is not thrown away without a word.
+ */
 export async function readNewestCheckpoint(
   run: string,
   onDamage: (message: string) => void,
 ): Promise<Checkpoint | undefined> {
-  for (const step of (await listCheckpoints(run)).reverse()) {
+  const steps = await listCheckpoints(run);
+  for (const step of steps.toReversed()) {
     try {
       return await readCheckpoint(path.join(run, 'checkpoints', `step-${step}`));
     } catch (error) {
@@ -91,7 +89,15 @@ export async function readNewestCheckpoint(
       onDamage(error.message);
     }
   }
-  return undefined;
+  if (steps.length === 0) return undefined;
+  throw new GalvaniError({
+    stage: 'checkpoint',
+    expected: 'one that is whole',
+    got: `damaged ones alone: ${steps.map((step) => `step-${step}`).join(', ')}`,
+    where: path.join(run, 'checkpoints'),
+    remedy: 'Bring one back from a copy, or move the folder away to begin again from step 0.',
+    kind: 'badInput',
+  });
 }
 
 /** @throws badInput that names the file, for a checkpoint that is not whole. */
@@ -116,15 +122,16 @@ export async function restoreVariables(runtime: Runtime, { directory, tensors }:
   }
 }
 
-/** Keeps the newest `most`, and clears what killed processes left half-written. */
-export async function pruneCheckpoints(run: string, most: number): Promise<void> {
+/**
+ * Keeps the newest `most` up to `step`. Later ones are damaged, or the run would have gone on from them; they go, and so
+ * does what killed processes left half-written.
+ */
+export async function pruneCheckpoints(run: string, step: number, most: number): Promise<void> {
   const folder = path.join(run, 'checkpoints');
-  const steps = await listCheckpoints(run);
-  for (const step of steps.slice(0, Math.max(0, steps.length - most))) {
-    await rm(path.join(folder, `step-${step}`), { recursive: true, force: true });
-  }
-  for (const name of await readdir(folder).catch(() => [])) {
-    if (name.startsWith('.step-')) await rm(path.join(folder, name), { recursive: true, force: true });
+  const kept = (await listCheckpoints(run)).filter((other) => other <= step).slice(-most);
+  const names = new Set(kept.map((other) => `step-${other}`));
+  for (const name of await readdir(folder)) {
+    if (/^\.?step-/.test(name) && !names.has(name)) await rm(path.join(folder, name), { recursive: true, force: true });
   }
 }
 
@@ -145,6 +152,31 @@ function damaged(file: string, expected: string, got: string): GalvaniError {
     remedy: 'The checkpoint is damaged; an older one is used if there is one.',
     kind: 'badInput',
   });
+}
+
+/** What a checkpoint holds: all but gradients. @throws for weights that are no numbers, which nobody could go on from. */
+function tensorsOf(
+  variables: readonly VariableInfo[],
+  snapshot: ReadonlyMap<string, TypedArray>,
+  step: number,
+): Map<string, StoredTensor> {
+  const tensors = new Map<string, StoredTensor>();
+  for (const { name, shape, role } of variables) {
+    if (role === 'gradient') continue;
+    const values = toFloat32(snapshot.get(name) as TypedArray);
+    const wrong = values.find((value) => !Number.isFinite(value));
+    if (wrong !== undefined) {
+      throw new GalvaniError({
+        stage: 'step',
+        expected: `finite values in ${name}`,
+        got: String(wrong),
+        where: `step ${step}`,
+        remedy: 'Lower learning_rate and run the same command again: it goes on from the last checkpoint.',
+      });
+    }
+    tensors.set(name, { shape, values });
+  }
+  return tensors;
 }
 
 function toFloat32(values: TypedArray): Float32Array {

@@ -11,14 +11,23 @@ export interface Timing {
   readonly event_loop_delay_p99_ms: number;
 }
 
+interface Mark {
+  readonly at: number;
+  readonly steps: number;
+  readonly tokens: number;
+  readonly waitedMs: number;
+}
+
 export class RunClock {
   readonly #delay = monitorEventLoopDelay({ resolution: 5 });
-  #startedAt = 0;
-  #lapAt = 0;
-  #lapWaitedMs = 0;
+  #steps = 0;
+  #tokens = 0;
+  #waitedMs = 0;
+  #start = this.#mark();
+  #lap = this.#start;
 
   start(): void {
-    this.#startedAt = this.#lapAt = performance.now();
+    this.#start = this.#lap = this.#mark();
     this.#delay.enable();
   }
 
@@ -26,26 +35,42 @@ export class RunClock {
     this.#delay.disable();
   }
 
-  /** Timing since the last lap. waitedMs: time spent waiting for batches since the beginning. */
-  lap(steps: number, tokens: number, waitedMs: number): Timing {
-    const ms = performance.now() - this.#lapAt;
-    const waited = waitedMs - this.#lapWaitedMs;
-    this.#lapAt += ms;
-    this.#lapWaitedMs = waitedMs;
-    return this.#timing(ms, steps, tokens, waited);
+  /** Waits for a batch, and counts how long. */
+  async waitFor<T>(batch: Promise<T>): Promise<T> {
+    const start = performance.now();
+    const result = await batch;
+    this.#waitedMs += performance.now() - start;
+    return result;
+  }
+
+  countStep(tokens: number): void {
+    this.#steps++;
+    this.#tokens += tokens;
+  }
+
+  /** Timing since the last lap. */
+  lap(): Timing {
+    const since = this.#lap;
+    this.#lap = this.#mark();
+    return this.#timingSince(since);
   }
 
   /** Timing of the whole. */
-  total(steps: number, tokens: number, waitedMs: number): Timing {
-    return this.#timing(performance.now() - this.#startedAt, steps, tokens, waitedMs);
+  total(): Timing {
+    return this.#timingSince(this.#start);
   }
 
-  #timing(ms: number, steps: number, tokens: number, waitedMs: number): Timing {
+  #mark(): Mark {
+    return { at: performance.now(), steps: this.#steps, tokens: this.#tokens, waitedMs: this.#waitedMs };
+  }
+
+  #timingSince(mark: Mark): Timing {
+    const ms = performance.now() - mark.at;
     return {
-      seconds: (performance.now() - this.#startedAt) / 1000,
-      step_ms: ms / steps,
-      tokens_per_second: (tokens / ms) * 1000,
-      stall_fraction: waitedMs / ms,
+      seconds: (performance.now() - this.#start.at) / 1000,
+      step_ms: ms / (this.#steps - mark.steps),
+      tokens_per_second: ((this.#tokens - mark.tokens) / ms) * 1000,
+      stall_fraction: (this.#waitedMs - mark.waitedMs) / ms,
       event_loop_delay_p99_ms: this.#delay.percentile(99) / 1e6,
     };
   }

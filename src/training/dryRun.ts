@@ -1,15 +1,15 @@
 /** What a run would take on this machine: parameters, memory, FLOPs, and the time of real steps on real batches. */
-import { maskedPerRow } from '../batching/masking.js';
-import { openDataset } from '../dataset/dataset.js';
+import { openDataset, type TokenDataset } from '../dataset/dataset.js';
+import type { Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { parametersOf } from '../model/parameters.js';
 import { sizeOf } from '../ops/operation.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
-import { openBatches } from './batches.js';
-import { stagesOf } from './config.js';
+import { checkData, openBatches } from './batches.js';
+import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import type { PretrainOptions } from './pretrain.js';
-import { buildStage, callsOf } from './programs.js';
+import { buildPrograms, callsOf } from './programs.js';
 import { readRun } from './run.js';
 
 export interface RunPlan {
@@ -27,44 +27,59 @@ export interface RunPlan {
   readonly seconds: number;
 }
 
-/** Steps that are timed, after one that is not. */
+/** Steps of a stage that are timed, after one that is not. */
 const timedSteps = 3;
 
+/** Writes nothing. @throws what the run itself would be refused for. */
 export async function planRun(
   options: Pick<PretrainOptions, 'data' | 'output' | 'configure' | 'engine' | 'threads'>,
 ): Promise<RunPlan> {
   const dataset = await openDataset(options.data);
+  const engine = await loadEngine(options.engine ?? 'wasm');
   const saved = await readRun(options.output);
   const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);
-  const stage = stagesOf(config)[config.stages.length - 1];
-  const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, stage.sequenceLength), 'last');
-  const runtime = await (await loadEngine(options.engine ?? 'wasm')).load(programs, { threads: options.threads });
-  const loader = await openBatches(dataset, config, stage);
-  const stepTimes: number[] = [];
-  let flopsPerStep = 0;
+  checkData(dataset, config);
+  const programs = buildPrograms(config);
+  const runtime = await engine.load(programs, { threads: options.threads });
   try {
+    const plan = { flopsPerStep: 0, stepMs: 0, steps: config.num_train_steps, seconds: 0 };
+    for (const [index, stage] of stagesOf(config).entries()) {
+      const { programs: called, ms } = await timeStage(runtime, dataset, config, stage, `${index}`);
+      plan.flopsPerStep = called.reduce((sum, name) => sum + flopsOf(programs[name]), 0);
+      plan.stepMs = ms;
+      plan.seconds += ((stage.end - stage.first) * ms) / 1000;
+    }
+    return { ...countParameters(parametersOf(config.model)), ...runtime.memory(), ...plan };
+  } finally {
+    await runtime.close();
+  }
+}
+
+/** The programs of a step of the stage, and the median of its time. The weights are 0: a step takes as long with them. */
+async function timeStage(
+  runtime: Runtime,
+  dataset: TokenDataset,
+  config: TrainingConfig,
+  stage: Stage,
+  prefix: string,
+): Promise<{ programs: string[]; ms: number }> {
+  const loader = await openBatches(dataset, config, stage);
+  try {
+    let programs: string[] = [];
+    const times: number[] = [];
     for (let step = 0; step <= timedSteps; step++) {
       const batch = await loader.next();
-      if (!batch) break;
+      if (!batch) throw new Error('internal: the training split ended');
       const start = performance.now();
-      const calls = callsOf(batch, stage, 'last', keyOfSeed(0), 0);
-      flopsPerStep = calls.reduce((sum, { program }) => sum + flopsOf(programs[program]), 0);
+      const calls = callsOf(batch, stage, prefix, keyOfSeed(0), 0);
       for (const { program, inputs } of calls) await (await runtime.submit(program, inputs)).outputs;
       batch.release();
-      if (step > 0) stepTimes.push(performance.now() - start);
+      if (step > 0) times.push(performance.now() - start);
+      programs = calls.map(({ program }) => program);
     }
-    const stepMs = stepTimes.sort((a, b) => a - b)[Math.floor(stepTimes.length / 2)];
-    return {
-      ...countParameters(parametersOf(config.model)),
-      ...runtime.memory(),
-      flopsPerStep,
-      stepMs,
-      steps: config.num_train_steps,
-      seconds: (config.num_train_steps * stepMs) / 1000,
-    };
+    return { programs, ms: times.sort((a, b) => a - b)[timedSteps >> 1] };
   } finally {
     await loader.close();
-    await runtime.close();
   }
 }
 

@@ -40,7 +40,7 @@ const evaluationKey = keyOfSeed(0x6576616c);
 export async function evaluate(
   runtime: Runtime,
   program: string,
-  loader: Loader,
+  loader: Pick<Loader, 'next'>,
   most = Number.POSITIVE_INFINITY,
 ): Promise<{ evaluation: Evaluation; decisions: Decisions }> {
   const sums = { nll: 0, rtd: 0, masked: 0, tokens: 0, maskedHits: 0, right: 0, found: 0, said: 0, replaced: 0 };

@@ -2,20 +2,38 @@
  * One process at a time trains in a run folder. The lock holds the process number and when that process began, so
  * that one left by a killed process, or a number that was given to another process since, does not block.
  */
-import { readFileSync } from 'node:fs';
-import { open, readFile, rm } from 'node:fs/promises';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { GalvaniError } from '../errors.js';
+import { explainWriteError } from '../files.js';
 
-/** Takes the lock; returns what gives it back. @throws tryAgain while a living process holds it. */
+export const lockFile = 'lock';
+
+/**
+ * Takes the lock, and makes the folder for it; returns what gives it back, and the folder too if it is still empty.
+ * @throws tryAgain while a living process holds it.
+ */
 export async function lockRun(directory: string): Promise<() => Promise<void>> {
-  const file = path.join(directory, 'lock');
+  try {
+    const isNew = (await mkdir(directory, { recursive: true })) !== undefined;
+    const unlock = await takeLock(directory);
+    return async () => {
+      await unlock();
+      if (isNew) await rmdir(directory).catch(() => {}); // Not empty: the run has begun.
+    };
+  } catch (error) {
+    throw explainWriteError(error, directory);
+  }
+}
+
+async function takeLock(directory: string): Promise<() => Promise<void>> {
+  const file = path.join(directory, lockFile);
   const mine = `${process.pid} ${startOf(process.pid) ?? ''}\n`;
   for (let attempt = 0; attempt < 3; attempt++) {
     try {
-      const handle = await open(file, 'wx');
-      await handle.writeFile(mine);
-      await handle.close();
+      // Without a pause between making and writing it: an empty one is a dead one's.
+      writeFileSync(file, mine, { flag: 'wx' });
       return () => rm(file, { force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;

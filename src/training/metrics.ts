@@ -4,7 +4,8 @@
  */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeFileDurably } from '../files.js';
+import { GalvaniError } from '../errors.js';
+import { explainWriteError, writeFileDurably } from '../files.js';
 
 export interface MetricsLine {
   readonly step: number;
@@ -12,48 +13,70 @@ export interface MetricsLine {
   readonly [name: string]: number | string | object;
 }
 
+const metricsFile = 'metrics.jsonl';
+
 export class MetricsLog {
-  readonly #handle: FileHandle;
+  private constructor(
+    private readonly file: string,
+    private readonly handle: FileHandle,
+  ) {}
 
-  private constructor(handle: FileHandle) {
-    this.#handle = handle;
-  }
-
-  /** Opens the run's log and cuts it back to the checkpoint that is resumed; a half-written last line goes too. */
+  /** Opens the run's log and cuts it back to the checkpoint that is resumed. */
   static async open(run: string, step: number): Promise<MetricsLog> {
-    const file = path.join(run, 'metrics.jsonl');
-    const lines = await readMetrics(run);
-    await writeFileDurably(
-      file,
-      lines
-        .filter((line) => line.step <= step)
-        .map(print)
-        .join(''),
-    );
-    return new MetricsLog(await open(file, 'a'));
+    const file = path.join(run, metricsFile);
+    const lines = (await readMetrics(run)).filter((line) => line.step <= step);
+    await writeFileDurably(file, lines.map(print).join(''));
+    return new MetricsLog(file, await open(file, 'a'));
   }
 
   async append(line: MetricsLine): Promise<void> {
-    await this.#handle.appendFile(print(line));
+    try {
+      await this.handle.appendFile(print(line));
+    } catch (error) {
+      throw explainWriteError(error, this.file);
+    }
   }
 
   /** All lines so far are on the disk when it resolves: a checkpoint must not be newer than its metrics. */
-  async sync(): Promise<void> {
-    await this.#handle.sync();
+  sync(): Promise<void> {
+    return this.handle.sync();
   }
 
-  async close(): Promise<void> {
-    await this.#handle.close();
+  close(): Promise<void> {
+    return this.handle.close();
   }
 }
 
-/** Whole lines of a run's metrics, in order; none when there is no log. */
+/**
+ * Lines of a run's metrics, in order; none when there is no log. What a kill or a power cut left of the last ones is
+ * passed over. @throws badInput for a damaged line before a whole one.
+ */
 export async function readMetrics(run: string): Promise<MetricsLine[]> {
-  const text = await readFile(path.join(run, 'metrics.jsonl'), 'utf8').catch(() => '');
-  return text
-    .split('\n')
-    .slice(0, -1)
-    .map((line) => JSON.parse(line) as MetricsLine);
+  const file = path.join(run, metricsFile);
+  const text = await readFile(file, 'utf8').catch(() => '');
+  const lines = text.split('\n').map(parse);
+  const end = lines.findLastIndex((line) => line !== undefined) + 1;
+  const damaged = lines.indexOf(undefined);
+  if (damaged >= 0 && damaged < end) {
+    throw new GalvaniError({
+      stage: 'metrics',
+      expected: 'a line of metrics as JSON',
+      got: 'something else',
+      where: `${file}, line ${damaged + 1}`,
+      remedy: 'Remove the line; the run needs none of them to go on.',
+      kind: 'badInput',
+    });
+  }
+  return lines.slice(0, end) as MetricsLine[];
+}
+
+function parse(line: string): MetricsLine | undefined {
+  try {
+    const value = JSON.parse(line) as MetricsLine;
+    return Number.isInteger(value.step) ? value : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 function print(line: MetricsLine): string {

@@ -3,6 +3,7 @@
  * the arrays that they take. A batch larger than micro_batch_size runs in parts whose gradients add up.
  */
 import type { Batch } from '../batching/loader.js';
+import { maskedPerRow } from '../batching/masking.js';
 import type { Inputs } from '../engines/engine.js';
 import {
   type BatchShape,
@@ -15,7 +16,7 @@ import {
 } from '../model/electra.js';
 import type { Program } from '../program/program.js';
 import type { Key } from '../random/philox.js';
-import type { Stage, TrainingConfig } from './config.js';
+import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 
 /** One program to run, with what it takes. */
 export interface Call {
@@ -46,6 +47,18 @@ export function stepSettings(config: TrainingConfig, stage: Stage, masked: numbe
       disallowCorrect: config.disallow_correct,
     },
   };
+}
+
+/** All programs of a run: of each stage, named behind its number, and for what is held out. */
+export function buildPrograms(config: TrainingConfig): Record<string, Program> {
+  const masked = (stage: Stage) => maskedPerRow(config.mask_prob, stage.sequenceLength);
+  const stages = stagesOf(config);
+  const last = stages[stages.length - 1];
+  return Object.assign(
+    {},
+    ...stages.map((stage, index) => buildStage(config, stage, masked(stage), `${index}`)),
+    config.validation_fraction > 0 && buildEvaluations(config, last, masked(last)),
+  );
 }
 
 /** Programs of one stage, named behind `prefix`. */

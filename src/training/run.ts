@@ -2,7 +2,8 @@
  * The run folder: config.json (settings, dataset, tokenizer, and what was changed on the way), vocab.txt, metrics.jsonl,
  * checkpoints/, and a lock while a process works in it. The same command on the same folder goes on.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { TokenDataset } from '../dataset/dataset.js';
@@ -10,6 +11,7 @@ import { manifestFile, vocabularyFile } from '../dataset/manifest.js';
 import { GalvaniError } from '../errors.js';
 import { sha256File, writeFileDurably } from '../files.js';
 import { type Change, changesOf, type TrainingConfig, trainingConfigSchema } from './config.js';
+import { lockFile } from './lock.js';
 
 const runSchema = z.strictObject({
   format: z.literal('galvani-run'),
@@ -27,17 +29,20 @@ export type RunConfig = z.infer<typeof runSchema>;
 
 const configFile = 'config.json';
 
-/** config.json of a run folder, or undefined where the folder is absent or empty. */
+/** What a run that was killed before it had a config.json may leave. */
+const isLeftover = (name: string) => name === lockFile || /^(config\.json|vocab\.txt)\.tmp-\d+$/.test(name);
+
+/** config.json of a run folder, or undefined where no run has begun: the folder is absent or empty. */
 export async function readRun(directory: string): Promise<RunConfig | undefined> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw notARun(directory, error.code === 'ENOTDIR' ? 'a file' : error.message, error);
+  });
+  if (names.every(isLeftover)) return undefined;
+  if (!names.includes(configFile)) throw notARun(directory, 'a folder with other things in it');
   const file = path.join(directory, configFile);
-  const text = await readFile(file, 'utf8').catch(() => undefined);
-  if (text === undefined) {
-    const names = await readdir(directory).catch((): string[] => []);
-    if (names.every((name) => name === 'lock')) return undefined;
-    throw notARun(directory, 'a folder with other things in it');
-  }
   try {
-    return runSchema.parse(JSON.parse(text));
+    return runSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
     throw notARun(file, 'a config.json that is no run of format version 1', cause);
   }
@@ -50,14 +55,10 @@ export async function requireRun(directory: string): Promise<RunConfig> {
   throw notARun(directory, 'nothing');
 }
 
-/** Begins a run: writes config.json and the vocabulary. */
-export async function createRun(
-  directory: string,
-  dataset: TokenDataset,
-  training: TrainingConfig,
-): Promise<RunConfig> {
+/** A run that begins with these settings. */
+export async function beginRun(dataset: TokenDataset, training: TrainingConfig): Promise<RunConfig> {
   const { vocabulary, tokenizer } = dataset.manifest;
-  const run: RunConfig = {
+  return {
     format: 'galvani-run',
     format_version: 1,
     dataset: { directory: dataset.directory, manifest_sha256: await manifestSum(dataset) },
@@ -66,10 +67,6 @@ export async function createRun(
     training,
     changes: [],
   };
-  await mkdir(directory, { recursive: true });
-  await writeFileDurably(path.join(directory, vocabularyFile), await readFile(dataset.vocabularyPath));
-  await writeRun(directory, run);
-  return run;
 }
 
 /** The run with the settings that are asked for now. @throws for another dataset or settings that may not change. */
@@ -94,13 +91,18 @@ export async function continueRun(
   const changes = changesOf(run.training, training, path.join(directory, configFile));
   if (changes.length === 0) return run;
   const recorded = changes.map((change: Change) => ({ step, ...change }));
-  const next = { ...run, training, changes: [...run.changes, ...recorded] };
-  await writeRun(directory, next);
-  return next;
+  return { ...run, training, changes: [...run.changes, ...recorded] };
 }
 
-async function writeRun(directory: string, run: RunConfig): Promise<void> {
+/** Writes config.json, then the vocabulary where there is none: a kill between the two is made good the next time. */
+export async function saveRun(directory: string, run: RunConfig, dataset: TokenDataset): Promise<void> {
+  for (const name of await readdir(directory)) {
+    if (/\.tmp-\d+$/.test(name)) await rm(path.join(directory, name), { force: true });
+  }
   await writeFileDurably(path.join(directory, configFile), `${JSON.stringify(run, null, 2)}\n`);
+  const vocabulary = path.join(directory, vocabularyFile);
+  if (existsSync(vocabulary)) return;
+  await writeFileDurably(vocabulary, await readFile(dataset.vocabularyPath));
 }
 
 function manifestSum(dataset: TokenDataset): Promise<string> {

@@ -25,28 +25,17 @@ type Name = (typeof names)[number];
 export class StepSums {
   readonly #sums: Record<Name, number>;
 
-  constructor(sums: Partial<Record<Name, number>> = {}) {
-    this.#sums = Object.fromEntries(names.map((name) => [name, sums[name] ?? 0])) as Record<Name, number>;
-  }
-
-  static restore(saved: Readonly<Record<string, number>>): StepSums {
-    return new StepSums(saved);
+  /** From nothing, or from what `save` gave. */
+  constructor(saved: Readonly<Record<string, number>> = {}) {
+    this.#sums = Object.fromEntries(names.map((name) => [name, saved[name] ?? 0])) as Record<Name, number>;
   }
 
   save(): Record<string, number> {
     return { ...this.#sums };
   }
 
-  get steps(): number {
-    return this.#sums.steps;
-  }
-
-  get tokens(): number {
-    return this.#sums.tokens;
-  }
-
   /** Adds one step: the outputs of its program, or of its micro-batches and update. @throws for a loss that is no number. */
-  add(step: number, parts: readonly Outputs[], [masked, tokens]: readonly [number, number]): void {
+  add(step: number, parts: readonly Outputs[], masked: number, tokens: number): void {
     const sums = this.#sums;
     sums.steps++;
     sums.tokens += tokens;
@@ -88,7 +77,7 @@ export class StepSums {
   }
 }
 
-/** A loss that is no number ends the run; the weights are still those of the last step that was finite. */
+/** A loss that is no number ends the run before a checkpoint can hold what came of it. */
 function refuseNonFinite(step: number, what: string, value: number): void {
   if (Number.isFinite(value)) return;
   throw new GalvaniError({
@@ -96,6 +85,6 @@ function refuseNonFinite(step: number, what: string, value: number): void {
     expected: `a finite ${what}`,
     got: String(value),
     where: `step ${step}`,
-    remedy: 'Lower learning_rate, or begin again from a checkpoint with a smaller one; the last checkpoint is whole.',
+    remedy: 'Lower learning_rate and run the same command again: it goes on from the last checkpoint.',
   });
 }

@@ -57,11 +57,11 @@ test('a damaged checkpoint is named, and the newest whole one is used', async ()
   assert.match(messages[1], /expected the state of a checkpoint.*step-20.state\.json/);
 });
 
-test('old checkpoints and half-written ones are cleared', async () => {
+test('old checkpoints, half-written ones and those that the run went back behind are cleared', async () => {
   for (const step of [1, 2, 3, 4]) await write(step);
   await writeFile(path.join(run, 'checkpoints/.step-9.tmp-1'), 'left by a killed process');
-  await pruneCheckpoints(run, 2);
-  assert.deepEqual(await listCheckpoints(run), [3, 4]);
+  await pruneCheckpoints(run, 3, 2);
+  assert.deepEqual(await listCheckpoints(run), [2, 3]);
   await assert.rejects(readFile(path.join(run, 'checkpoints/.step-9.tmp-1')));
 });
 
