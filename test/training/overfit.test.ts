@@ -13,7 +13,7 @@ import { writeInitialWeights } from '../../src/training/initialWeights.js';
 import { buildPrograms, callsOf } from '../../src/training/programs.js';
 import { makeFolder, vocabularySize, writeDataset } from './runs.js';
 
-const steps = 400;
+const steps = 150;
 const rate = 3e-3;
 
 test('one batch with fixed replacements is learned: RTD AUC above 0.99, masked NLL below 0.1', async () => {
