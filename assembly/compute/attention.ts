@@ -2,16 +2,18 @@
  * Attention, one (row of the batch, head) after another, inside the walls of its segments: what lies behind a wall or
  * is padding is not computed. All of one head's work stays in the second cache, in the thread's scratch.
  *
- * L tokens of a segment, L8 = L rounded up to 8, d the width of a head:
- *   forward   keys in panels (L8 · d), four rows of scores (4 · L8)
- *   gradient  keys and values in panels (2 · L8 · d), probabilities and score gradients (2 · L8 · L8), dropout factors
- *             and ones (2 · L8)
- * src/engines/wasm/operations/attention.ts sets that memory aside.
+ * Every product goes through the microkernel of gemm.ts on operands packed here. L tokens of a segment, L8 = L rounded
+ * up to 8, d the width of a head, d8 likewise; floats of scratch, which src/engines/wasm/operations/attention.ts sets
+ * aside:
+ *   forward   keys (L8 · d) and values (L · d8) in panels, four rows of scores (4 · L8), a band (4 · max(L8, d))
+ *   gradient  keys and values transposed (2 · L8 · d), keys, queries and dContext as they are (3 · L · d8), score
+ *             gradients and probabilities in bands by key (2 · L8 · L), four rows of each (8 · L8), a band, dropout
+ *             factors and ones (2 · L8)
  */
 import { drop, firstRowOf } from './draws';
-import { copyTile, multiplyTileColumns, multiplyTileRows, packPanels } from './gemm';
+import { multiplyRaggedTile, multiplyTile, packBands, packColumnPanels, packPanels } from './gemm';
 import { exp4, log4, madd, sumLanes } from './math';
-import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
+import { SCRATCH_WORK } from './scratch';
 import { firstUnit } from './shares';
 
 /**
@@ -51,61 +53,65 @@ function clear(at: usize, first: i32, last: i32, headWidth: i32, stride: usize):
 /** offset: of the segment's first token and this head in q, k, v and context. start: its place in the row. */
 function attendSegment(args: usize, unit: i32, offset: usize, start: i32, length: i32, scratch: usize): void {
   const q = load<usize>(args, 0) + offset;
-  const v = load<usize>(args, 8) + offset;
   const context = load<usize>(args, 12) + offset;
   const places = load<i32>(args, 32);
   const headWidth = load<i32>(args, 44);
   const stride = <usize>(load<i32>(args, 40) * headWidth) << 2;
   const threshold = load<i32>(args, 52);
-  const rowBytes = (<usize>length + 7 & ~7) << 2;
+  const rowBytes = <usize>roundUp(length) << 2;
   const keys = scratch + SCRATCH_WORK;
-  const scores = keys + rowBytes * <usize>headWidth;
+  const values = keys + rowBytes * <usize>headWidth;
+  const scores = values + ((<usize>length * <usize>roundUp(headWidth)) << 2);
+  const band = scores + (rowBytes << 2);
   const statistics = load<usize>(args, 16) + (<usize>(unit * places + start) << 2);
   packPanels(load<usize>(args, 4) + offset, keys, length, headWidth, stride);
+  packColumnPanels(load<usize>(args, 8) + offset, values, headWidth, length, stride);
   for (let i = 0; i < length; i += 4) {
     const height = min(4, length - i);
-    multiplyPanels(q + <usize>i * stride, stride, height, keys, headWidth, scores, rowBytes);
+    packBands(q + <usize>i * stride, band, height, headWidth, stride);
+    multiplyPanels(band, keys, headWidth, scores, rowBytes);
     for (let r = 0; r < height; r++) {
       const row = scores + <usize>r * rowBytes;
       store<f32>(statistics + (<usize>(i + r) << 2), softmaxRow(row, length, load<f32>(args, 60)));
       if (threshold != 0) {
         const draw = load<usize>(args, 24);
-        const index = decisionIndex(draw, unit, heads(args), places, start + i + r, start, load<i32>(args, 28));
+        const index = decisionIndex(draw, unit, load<i32>(args, 40), places, start + i + r, start);
         drop(row, row, length, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
       }
     }
-    for (let e = 0; e < headWidth; e += 8) {
-      const at = <usize>e << 2;
-      const width = min(8, headWidth - e);
-      const isWhole = height == 4 && width == 8;
-      const to = context + <usize>i * stride + at;
-      const tile = isWhole ? to : scratch + SCRATCH_TILE;
-      multiplyTileRows(scores, rowBytes, height, v + at, stride, length, 0, 0, tile, isWhole ? stride : 32);
-      if (!isWhole) copyTile(tile, 32, to, stride, height, width);
-    }
+    packBands(scores, band, 4, length, rowBytes);
+    multiplyHead(band, values, length, context + <usize>i * stride, stride, height, headWidth, scratch);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function heads(args: usize): i32 {
-  return load<i32>(args, 40);
+function roundUp(count: i32): i32 {
+  return (count + 7) & ~7;
 }
 
-/** ((row · heads + head) · T + query) · T + key, rows counted over the whole batch. */
+/** ((row · heads + head) · T + query) · T + key, rows counted over the whole batch. unit = row · heads + head of this part. */
 // @ts-ignore: decorator
 @inline
-function decisionIndex(draw: usize, unit: i32, heads: i32, places: i32, query: i32, key: i32, rows: i32): u64 {
+function decisionIndex(draw: usize, unit: i32, heads: i32, places: i32, query: i32, key: i32): u64 {
   const head = firstRowOf(draw) * <u64>heads + <u64>unit;
   return (head * <u64>places + <u64>query) * <u64>places + <u64>key;
 }
 
-/** Four rows of a times all panels (their number follows from rowBytes): out (4, L8). */
-function multiplyPanels(
-  a: usize, aStride: usize, height: i32, panels: usize, depth: i32, out: usize, rowBytes: usize,
-): void {
+/** A band times all panels (their number follows from rowBytes): out (4, L8). */
+function multiplyPanels(band: usize, panels: usize, depth: i32, out: usize, rowBytes: usize): void {
   for (let at: usize = 0; at < rowBytes; at += 32) {
-    multiplyTileRows(a, aStride, height, panels + at * <usize>depth, 32, depth, 0, 0, out + at, rowBytes);
+    multiplyTile(band, panels + at * <usize>depth, depth, 0, 0, out + at, rowBytes);
+  }
+}
+
+/** out (height, head width) = a band · panels (length, head width). */
+function multiplyHead(
+  band: usize, panels: usize, length: i32, out: usize, stride: usize, height: i32, headWidth: i32, scratch: usize,
+): void {
+  for (let e = 0; e < headWidth; e += 8) {
+    const panel = panels + ((<usize>e * <usize>length) << 2);
+    multiplyRaggedTile(band, panel, length, out + (<usize>e << 2), stride, height, min(8, headWidth - e), scratch);
   }
 }
 
@@ -187,93 +193,64 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
   const headWidth = load<i32>(args, 44);
   const stride = <usize>(load<i32>(args, 40) * headWidth) << 2;
   const threshold = load<i32>(args, 52);
-  const rowBytes = (<usize>length + 7 & ~7) << 2;
-  const keys = scratch + SCRATCH_WORK;
-  const values = keys + rowBytes * <usize>headWidth;
-  const probabilities = values + rowBytes * <usize>headWidth;
-  const dScores = probabilities + rowBytes * <usize>length;
-  const factors = dScores + rowBytes * <usize>length;
+  const rowBytes = <usize>roundUp(length) << 2;
+  const transposedBytes = rowBytes * <usize>headWidth;
+  const panelBytes = (<usize>length * <usize>roundUp(headWidth)) << 2;
+  const bandBytes = <usize>length << 4;
+  const keysTransposed = scratch + SCRATCH_WORK;
+  const valuesTransposed = keysTransposed + transposedBytes;
+  const keys = valuesTransposed + transposedBytes;
+  const queries = keys + panelBytes;
+  const dContexts = queries + panelBytes;
+  const dScoreBands = dContexts + panelBytes;
+  const probabilityBands = dScoreBands + rowBytes * <usize>length;
+  const scores = probabilityBands + rowBytes * <usize>length;
+  const dScores = scores + (rowBytes << 2);
+  const factors = dScores + (rowBytes << 2);
   const ones = factors + rowBytes;
+  const band = ones + rowBytes;
   const statistics = load<usize>(args, 16) + (<usize>(unit * places + start) << 2);
-  if (threshold != 0) {
-    for (let at: usize = 0; at < rowBytes; at += 4) store<f32>(ones + at, 1);
+  for (let at: usize = 0; at < rowBytes; at += 4) {
+    store<f32>(ones + at, 1);
+    store<f32>(factors + at, 1);
   }
-  packPanels(k, keys, length, headWidth, stride);
-  packPanels(v, values, length, headWidth, stride);
+  packPanels(k, keysTransposed, length, headWidth, stride);
+  packPanels(v, valuesTransposed, length, headWidth, stride);
+  packColumnPanels(k, keys, headWidth, length, stride);
+  packColumnPanels(q, queries, headWidth, length, stride);
+  packColumnPanels(dContext, dContexts, headWidth, length, stride);
   for (let i = 0; i < length; i += 4) {
     const height = min(4, length - i);
     const at = <usize>i * stride;
-    const p = probabilities + <usize>i * rowBytes;
-    const d = dScores + <usize>i * rowBytes;
-    multiplyPanelsInto(q + at, stride, height, keys, headWidth, p, rowBytes, scratch);
-    multiplyPanelsInto(dContext + at, stride, height, values, headWidth, d, rowBytes, scratch);
+    packBands(q + at, band, height, headWidth, stride);
+    multiplyPanels(band, keysTransposed, headWidth, scores, rowBytes);
+    packBands(dContext + at, band, height, headWidth, stride);
+    multiplyPanels(band, valuesTransposed, headWidth, dScores, rowBytes);
     for (let r = 0; r < height; r++) {
       if (threshold != 0) {
         const draw = load<usize>(args, 24);
-        const index = decisionIndex(draw, unit, heads(args), places, start + i + r, start, load<i32>(args, 28));
+        const index = decisionIndex(draw, unit, load<i32>(args, 40), places, start + i + r, start);
         drop(ones, factors, length, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
       }
       const rowAt = at + <usize>r * stride;
-      const shared = dot(dContext + rowAt, load<usize>(args, 12) + offset + rowAt, headWidth);
-      const logSumExp = load<f32>(statistics + (<usize>(i + r) << 2));
-      const rowOffset = <usize>r * rowBytes;
       scoreGradientRow(
-        p + rowOffset, d + rowOffset, threshold == 0 ? 0 : factors, length, load<f32>(args, 60), logSumExp, shared,
+        scores + <usize>r * rowBytes, dScores + <usize>r * rowBytes, factors, length, load<f32>(args, 60),
+        load<f32>(statistics + (<usize>(i + r) << 2)),
+        dot(dContext + rowAt, load<usize>(args, 12) + offset + rowAt, headWidth),
+        probabilityBands + (<usize>(i + r) << 4), dScoreBands + (<usize>(i + r) << 4), bandBytes,
       );
     }
-    multiplyHead(d, rowBytes, height, k, stride, length, load<usize>(args, 68) + offset + at, headWidth, scratch);
+    packBands(dScores, band, 4, length, rowBytes);
+    multiplyHead(band, keys, length, load<usize>(args, 68) + offset + at, stride, height, headWidth, scratch);
   }
   for (let j = 0; j < length; j += 4) {
     const height = min(4, length - j);
     const at = offset + <usize>j * stride;
-    const column = <usize>j << 2;
-    multiplyHeadColumns(dScores + column, rowBytes, height, q, stride, length, load<usize>(args, 72) + at, headWidth, scratch);
-    multiplyHeadColumns(
-      probabilities + column, rowBytes, height, dContext, stride, length, load<usize>(args, 76) + at, headWidth, scratch,
+    const bandAt = <usize>(j >> 2) * bandBytes;
+    multiplyHead(dScoreBands + bandAt, queries, length, load<usize>(args, 72) + at, stride, height, headWidth, scratch);
+    multiplyHead(
+      probabilityBands + bandAt, dContexts, length, load<usize>(args, 76) + at, stride, height, headWidth, scratch,
     );
-  }
-}
-
-/** As multiplyPanels, storing only the rows that are there: out has no room for others. */
-function multiplyPanelsInto(
-  a: usize, aStride: usize, height: i32, panels: usize, depth: i32, out: usize, rowBytes: usize, scratch: usize,
-): void {
-  if (height == 4) {
-    multiplyPanels(a, aStride, height, panels, depth, out, rowBytes);
-    return;
-  }
-  const tile = scratch + SCRATCH_TILE;
-  for (let at: usize = 0; at < rowBytes; at += 32) {
-    multiplyTileRows(a, aStride, height, panels + at * <usize>depth, 32, depth, 0, 0, tile, 32);
-    copyTile(tile, 32, out + at, rowBytes, height, 8);
-  }
-}
-
-/** out (height, head width) = rows of a (height, length) · b (length, head width). */
-function multiplyHead(
-  a: usize, aStride: usize, height: i32, b: usize, stride: usize, length: i32, out: usize, headWidth: i32, scratch: usize,
-): void {
-  for (let e = 0; e < headWidth; e += 8) {
-    const at = <usize>e << 2;
-    const width = min(8, headWidth - e);
-    const isWhole = height == 4 && width == 8;
-    const tile = isWhole ? out + at : scratch + SCRATCH_TILE;
-    multiplyTileRows(a, aStride, height, b + at, stride, length, 0, 0, tile, isWhole ? stride : 32);
-    if (!isWhole) copyTile(tile, 32, out + at, stride, height, width);
-  }
-}
-
-/** out (height, head width) = columns of a (length, height)ᵀ · b (length, head width). */
-function multiplyHeadColumns(
-  a: usize, aStep: usize, height: i32, b: usize, stride: usize, length: i32, out: usize, headWidth: i32, scratch: usize,
-): void {
-  for (let e = 0; e < headWidth; e += 8) {
-    const at = <usize>e << 2;
-    const width = min(8, headWidth - e);
-    const isWhole = height == 4 && width == 8;
-    const tile = isWhole ? out + at : scratch + SCRATCH_TILE;
-    multiplyTileColumns(a, aStep, b + at, stride, length, 0, 0, tile, isWhole ? stride : 32);
-    if (!isWhole) copyTile(tile, 32, out + at, stride, height, width);
   }
 }
 
@@ -292,20 +269,28 @@ function dot(x: usize, y: usize, count: i32): f32 {
   return sum;
 }
 
-/** p: scores → probability · factor. d: gradient of that product → gradient of the score. */
+/**
+ * One query: scores and gradients of the probabilities (times their factors) → gradients of the scores, in place and as
+ * this query's step of the bands by key; probability · factor only there. Columns beyond `count` are up to a band's end
+ * and meet rows that nobody stores.
+ */
 function scoreGradientRow(
-  p: usize, d: usize, factors: usize, count: i32, scale: f32, logSumExp: f32, shared: f32,
+  scores: usize, d: usize, factors: usize, count: i32, scale: f32, logSumExp: f32, shared: f32,
+  probabilityBand: usize, dScoreBand: usize, bandBytes: usize,
 ): void {
   const scales = f32x4.splat(scale);
   const shift = f32x4.splat(-logSumExp);
   const mean = f32x4.splat(shared);
-  // Up to the panel's end: rows are padded to 8, and columns beyond `count` meet no row of the operands.
   for (let i = 0; i < count; i += 4) {
     const at = <usize>i << 2;
-    const probability = exp4(madd(v128.load(p + at), scales, shift));
-    const factor = factors == 0 ? f32x4.splat(1) : v128.load(factors + at);
+    const probability = exp4(madd(v128.load(scores + at), scales, shift));
+    const factor = v128.load(factors + at);
     const change = f32x4.sub(f32x4.mul(v128.load(d + at), factor), mean);
-    v128.store(d + at, f32x4.mul(f32x4.mul(probability, change), scales));
-    v128.store(p + at, f32x4.mul(probability, factor));
+    const dScore = f32x4.mul(f32x4.mul(probability, change), scales);
+    v128.store(d + at, dScore);
+    v128.store(dScoreBand, dScore);
+    v128.store(probabilityBand, f32x4.mul(probability, factor));
+    dScoreBand += bandBytes;
+    probabilityBand += bandBytes;
   }
 }

@@ -6,8 +6,9 @@ import { dropoutArguments } from './dropout.js';
 export function writeAttention({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
   const [q, k, v, lengths, draw] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
-  const { paddedPlaces, headWidth } = shape;
-  tape.needScratch(4 * paddedPlaces * (headWidth + 4));
+  const { places, paddedPlaces, headWidth, paddedWidth } = shape;
+  const band = 4 * Math.max(paddedPlaces, headWidth);
+  tape.needScratch(4 * (paddedPlaces * (headWidth + 4) + places * paddedWidth + band));
   tape.put(Opcode.Attention, [
     ...[q, k, v].map(reads),
     ...outputs.map(writes),
@@ -22,8 +23,9 @@ export function writeAttention({ tape, inputTypes, inputs, outputs, attributes }
 export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
   const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
-  const { paddedPlaces, headWidth } = shape;
-  tape.needScratch(4 * paddedPlaces * (2 * headWidth + 2 * paddedPlaces + 2));
+  const { places, paddedPlaces, headWidth, paddedWidth } = shape;
+  const band = 4 * Math.max(paddedPlaces, headWidth);
+  tape.needScratch(4 * (paddedPlaces * (2 * headWidth + 2 * places + 10) + 3 * places * paddedWidth + band));
   tape.put(Opcode.AttentionGradient, [
     ...[q, k, v, context, logSumExp, lengths, draw].map(reads),
     ...sizesOf(shape, inputTypes[5].shape[1]),
@@ -41,10 +43,13 @@ interface HeadShape {
   readonly paddedPlaces: number;
   readonly heads: number;
   readonly headWidth: number;
+  readonly paddedWidth: number;
 }
 
 function shapeOf([rows, places, width]: readonly number[], heads: number): HeadShape {
-  return { rows, places, paddedPlaces: Math.ceil(places / 8) * 8, heads, headWidth: width / heads };
+  const roundUp = (count: number) => Math.ceil(count / 8) * 8;
+  const headWidth = width / heads;
+  return { rows, places, paddedPlaces: roundUp(places), heads, headWidth, paddedWidth: roundUp(headWidth) };
 }
 
 function sizesOf({ rows, places, heads, headWidth }: HeadShape, segments: number): Argument[] {

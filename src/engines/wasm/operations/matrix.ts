@@ -29,7 +29,7 @@ const mostTileColumns = 256;
 /** A cache line of floats: less would be loaded twice. */
 const leastTile = 16;
 /** Tiles that a product is cut into where it is large enough, so that a team of any usual size is busy. */
-const wantedTiles = 16;
+const wantedTiles = 8;
 
 /** By shape alone: the same for any number of threads. */
 export function tileOf({ rows, columns }: ProductShape): { tileRows: number; tileColumns: number } {
@@ -76,7 +76,6 @@ export function multiplyColumns(
   shape: ProductShape,
   operands: { a: Place; panels: Place; c: Place; start: ProductStart },
 ): void {
-  tape.needScratch(tileOf(shape).tileRows * Math.min(blockDepth, shape.depth) * 4);
   put(tape, Opcode.MultiplyColumns, shape, shape.rows, operands, 'none', absent);
 }
 
@@ -90,6 +89,7 @@ function put(
   y: Place,
 ): void {
   const { tileRows, tileColumns } = tileOf(shape);
+  tape.needScratch(tileRows * Math.min(blockDepth, shape.depth) * 4);
   tape.put(opcode, [
     reads(a),
     aStride,
