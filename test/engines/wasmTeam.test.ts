@@ -1,0 +1,293 @@
+/**
+ * The wasm engine as a whole: equal bits for any number of threads, order, what it refuses before memory is touched,
+ * and what happens when a thread dies. The programs are the ones that train, at a size that takes milliseconds.
+ */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import type { Worker } from 'node:worker_threads';
+import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
+import { chooseBuild } from '../../src/engines/wasm/build.js';
+import { createWasmEngine, wasmEngine } from '../../src/engines/wasm/wasm.js';
+import { GalvaniError } from '../../src/errors.js';
+import { buildAccumulate, buildTrain, buildUpdate } from '../../src/model/electra.js';
+import { embed } from '../../src/ops/embed.js';
+import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
+import { float32, int32 } from '../../src/ops/operation.js';
+import { ProgramBuilder } from '../../src/program/builder.js';
+import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
+
+const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, biasCorrection: true, weightDecay: 0.01, maxGradNorm: 1 };
+const model = tinyModel({
+  vocab_size: 211,
+  embedding_size: 20,
+  hidden_size: 36,
+  intermediate_size: 68,
+  num_hidden_layers: 2,
+  max_position_embeddings: 40,
+  hidden_dropout_prob: 0.1,
+  attention_probs_dropout_prob: 0.1,
+});
+const shape = { rows: 7, places: 33, masked: 5, segments: 2 };
+const settings = { ...tinySettings(model, shape), replacement: 'sampled' as const };
+
+function batchOf(step: number): Inputs {
+  const { given: _, ...batch } = tinyBatch(step, shape, 211);
+  return { ...batch, draw: Int32Array.of(5, 6, step, 0) };
+}
+
+function trainPrograms() {
+  return {
+    train: buildTrain({ ...settings, optimizer }),
+    first: buildAccumulate({ ...settings, isFirst: true }),
+    next: buildAccumulate({ ...settings, isFirst: false }),
+    update: buildUpdate({ model, optimizer }),
+  };
+}
+
+/** Four steps, two of them of micro-batches; the second is submitted while the first runs. */
+async function trainOn(
+  engine: Engine,
+  threads: number,
+): Promise<{ outputs: Outputs[]; state: Map<string, TypedArray> }> {
+  const runtime = await engine.load(trainPrograms(), { threads });
+  try {
+    await randomWeights(runtime, model, 3);
+    const rate = Float32Array.of(1e-2);
+    const calls: [string, Inputs][] = [
+      ['train', { ...batchOf(0), rate }],
+      ['train', { ...batchOf(1), rate }],
+      ['first', batchOf(2)],
+      ['next', batchOf(3)],
+      ['update', { draw: Int32Array.of(5, 6, 2, 0), rate }],
+    ];
+    const tickets = [];
+    for (const [name, inputs] of calls) tickets.push(await runtime.submit(name, inputs));
+    const outputs = await Promise.all(tickets.map((ticket) => ticket.outputs));
+    return { outputs, state: await runtime.snapshot() };
+  } finally {
+    await runtime.close();
+  }
+}
+
+for (const build of ['simd', 'relaxed-simd'] as const) {
+  test(`weights, moments and outputs are equal bit for bit with 1, 2, 3 and 5 threads, ${build}`, async () => {
+    const engine = createWasmEngine(build);
+    const one = await trainOn(engine, 1);
+    assert.ok(Number.isFinite(one.outputs[1].mlmLoss[0]));
+    assert.ok(one.outputs[4].gradientNorm[0] > 0);
+    for (const threads of [2, 3, 5]) {
+      const other = await trainOn(engine, threads);
+      assert.deepEqual(other.outputs, one.outputs, `outputs with ${threads} threads`);
+      for (const [name, values] of one.state)
+        assert.deepEqual(other.state.get(name), values, `${name}, ${threads} threads`);
+    }
+  });
+}
+
+test('a runtime says which build it runs', async () => {
+  assert.equal(chooseBuild(), 'relaxed-simd');
+  for (const build of ['simd', 'relaxed-simd'] as const) {
+    const runtime = await createWasmEngine(build).load({});
+    assert.equal(runtime.build, `wasm ${build}`);
+    await runtime.close();
+  }
+});
+
+test('the compute module has no static data and no globals, in either build', () => {
+  for (const file of ['compute.wasm', 'compute-relaxed.wasm']) {
+    const bytes = readFileSync(new URL(`../../assembly/${file}`, import.meta.url));
+    const sections: number[] = [];
+    for (let at = 8; at < bytes.length; ) {
+      sections.push(bytes[at++]);
+      let size = 0;
+      for (let shift = 0; ; shift += 7) {
+        const byte = bytes[at++];
+        size += (byte & 0x7f) * 2 ** shift;
+        if (byte < 0x80) break;
+      }
+      at += size;
+    }
+    // 6 globals, 11 data, 12 data count, 8 start.
+    assert.deepEqual(
+      sections.filter((id) => [6, 8, 11, 12].includes(id)),
+      [],
+      file,
+    );
+  }
+});
+
+test('what is read is what all programs before it left, and nothing of those after it', async () => {
+  const runtime = await wasmEngine.load(trainPrograms());
+  try {
+    await randomWeights(runtime, model, 3);
+    const name = 'generator_lm_head.bias';
+    const full = runtime.variables().find((variable) => variable.name.endsWith(name))!.name;
+    const inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+    const first = runtime.submit('train', inputs);
+    const between = runtime.read(full);
+    const second = runtime.submit('train', inputs);
+    const after = runtime.read(full);
+    await Promise.all([(await first).outputs, (await second).outputs]);
+    await runtime.write(full, await between);
+    await (await runtime.submit('first', batchOf(0))).outputs;
+    assert.deepEqual(await runtime.read(full), await between);
+    assert.notDeepEqual(await after, await between);
+  } finally {
+    await runtime.close();
+  }
+});
+
+test('the operations of a profiled step add up to the step, and it counts as one', async () => {
+  const runtime = await wasmEngine.load(trainPrograms());
+  try {
+    await randomWeights(runtime, model, 3);
+    const before = await runtime.snapshot();
+    const { stepMs, operations } = await runtime.profile('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
+    const sum = operations.reduce((total, { ms }) => total + ms, 0);
+    assert.ok(Math.abs(sum - stepMs) <= 0.03 * stepMs, `${sum} of ${stepMs}`);
+    assert.ok(operations.every(({ ms }) => ms >= 0));
+    assert.ok(operations.some(({ name, scope }) => name === 'attention' && scope.includes('discriminator')));
+    assert.notDeepEqual(await runtime.snapshot(), before);
+  } finally {
+    await runtime.close();
+  }
+});
+
+test('a batch that leads outside a table or a row is refused by name before it runs', async () => {
+  const runtime = await wasmEngine.load(trainPrograms(), { threads: 1 });
+  try {
+    const good: Inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+    const change = (name: string, at: number, value: number) => {
+      const values = good[name].slice();
+      values[at] = value;
+      return { ...good, [name]: values };
+    };
+    const wrong: [RegExp, Inputs][] = [
+      [/input ids to hold numbers in \[0, 211\), got 211 at 8/, change('ids', 8, 211)],
+      [/input ids to hold numbers in \[0, 211\), got -1 at 0/, change('ids', 0, -1)],
+      [/input places to hold numbers in \[0, 33\), got 33 at 2/, change('places', 2, 33)],
+      [/input seen to hold numbers in \[0, 211\), got 9999 at 1 of row 1/, change('seen', 6, 9999)],
+      [/input counts to hold numbers in \[0, 6\), got 6 at 3/, change('counts', 3, 6)],
+      [/input lengths to hold lengths of at most 33 a row, got 3\d in row 2/, change('lengths', 5, 9)],
+      [/input lengths to hold lengths that are not negative, got -2 in row 0/, change('lengths', 0, -2)],
+      [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
+      [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
+      [/input rate to be float32\[\], got nothing/, batchOf(0)],
+      [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
+    ];
+    for (const [message, inputs] of wrong) {
+      await assert.rejects(runtime.submit('train', inputs), (error) => {
+        assert.ok(error instanceof GalvaniError);
+        assert.match(error.message, message);
+        return true;
+      });
+    }
+    await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
+    await assert.rejects(runtime.read('nothing'), GalvaniError);
+    // Unused masked places may hold anything.
+    const unused = change('seen', 9, -7);
+    assert.equal(unused.counts[1], 4);
+    await (await runtime.submit('train', unused)).outputs;
+  } finally {
+    await runtime.close();
+  }
+});
+
+test('what cannot be addressed is refused with what it needs, before anything is allocated', async () => {
+  const build = new ProgramBuilder();
+  const tables = {
+    words: build.variable('words', [1_000_000, 1200], 'parameter'),
+    positions: build.variable('positions', [8, 1200], 'parameter'),
+    types: build.variable('types', [2, 1200], 'parameter'),
+  };
+  const walls = () => int32(2, 1);
+  const sum = embed(
+    build,
+    build.input('ids', int32(2, 8)),
+    build.input('lengths', walls()),
+    build.input('seconds', walls()),
+    tables,
+  );
+  build.output('sum', sum);
+  await assert.rejects(wasmEngine.load({ infer: build.finish() }), (error) => {
+    assert.ok(error instanceof GalvaniError);
+    assert.match(
+      error.message,
+      /fit into 4\.00 GiB.*got 4\.47 GiB: 4\.47 GiB of variables.*smaller model, or the tensorflow engine/,
+    );
+    return true;
+  });
+});
+
+test('a sample is an id whatever the logits are, and rows that are not finite are counted', async () => {
+  const build = new ProgramBuilder();
+  const batch = {
+    targets: build.input('targets', int32(3, 2)),
+    counts: build.input('counts', int32(3)),
+    denominators: build.input('denominators', float32(2)),
+    draw: build.input('draw', int32(4)),
+  };
+  const hidden = build.input('hidden', float32(3, 2, 5));
+  const table = build.input('table', float32(7, 5));
+  const attributes = { temperature: 1, disallowCorrect: false, sample: true, stream: 4 };
+  const head = maskedLmHead(build, hidden, table, build.input('bias', float32(7)), batch, attributes);
+  build.output('sampled', head.sampled);
+  build.output('hits', head.hits);
+  const runtime = await wasmEngine.load({ head: build.finish() });
+  try {
+    for (const value of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3e38]) {
+      const ticket = await runtime.submit('head', {
+        targets: new Int32Array(6),
+        counts: Int32Array.of(2, 1, 0),
+        denominators: Float32Array.of(3, 6),
+        draw: new Int32Array(4),
+        hidden: new Float32Array(30).fill(value),
+        table: new Float32Array(35).fill(1),
+        bias: new Float32Array(7),
+      });
+      const { sampled, hits } = await ticket.outputs;
+      for (const id of sampled) assert.ok(id >= 0 && id < 7, `${id} for ${value}`);
+      assert.equal(hits[2], 3, `${value}`);
+    }
+  } finally {
+    await runtime.close();
+  }
+});
+
+test('a thread that dies rejects what is pending with its cause, and what comes later', async () => {
+  const workers: Worker[] = [];
+  const collect = (worker: Worker) => workers.push(worker);
+  process.on('worker', collect);
+  const runtime = await wasmEngine.load(trainPrograms(), { threads: 3 });
+  process.off('worker', collect);
+  await randomWeights(runtime, model, 3);
+  const inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+  await (await runtime.submit('train', inputs)).outputs;
+  assert.equal(workers.length, 3);
+  void workers[1].terminate();
+  const dead = { name: 'GalvaniError', message: /3 compute threads.*got thread 1 ended with code 1/ };
+  await assert.rejects(async () => {
+    for (;;) await (await runtime.submit('train', inputs)).outputs;
+  }, dead);
+  await assert.rejects(runtime.submit('train', inputs), dead);
+  await assert.rejects(runtime.snapshot(), dead);
+  await runtime.close();
+});
+
+test('what is closed says so, and closing twice is no error', async () => {
+  const runtime = await wasmEngine.load(trainPrograms());
+  await runtime.close();
+  await runtime.close();
+  await assert.rejects(runtime.snapshot(), /got one that was closed/);
+});
+
+test('a runtime without SharedArrayBuffer is told so', () => {
+  const shared = globalThis.SharedArrayBuffer;
+  try {
+    Object.defineProperty(globalThis, 'SharedArrayBuffer', { value: undefined, configurable: true, writable: true });
+    assert.throws(chooseBuild, /expected a runtime with SharedArrayBuffer/);
+  } finally {
+    Object.defineProperty(globalThis, 'SharedArrayBuffer', { value: shared, configurable: true, writable: true });
+  }
+});
