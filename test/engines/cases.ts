@@ -465,8 +465,19 @@ function gatherCases(): Case[] {
   });
 }
 
+/** Largest Euclidean length of the vectors of `width` that values are made of: Σ|x y| ≤ |x| |y|. */
+function longest(values: ArrayLike<number>, width: number): number {
+  let most = 0;
+  for (let start = 0; start < values.length; start += width) {
+    let squares = 0;
+    for (let i = start; i < start + width; i++) squares += values[i] ** 2;
+    most = Math.max(most, Math.sqrt(squares));
+  }
+  return most;
+}
+
 /**
- * Attention with s the largest error of a score, γ(d + 3) Σ|q k| / √d: a probability is within the factor
+ * Attention with s the largest error of a score, γ(d + 3) |q| |k| / √d: a probability is within the factor
  * 1 + r, r = 2 s + γ(T + 24), of the exact one (its exponential, the sum of all, the quotient).
  */
 function attentionCases(): Case[] {
@@ -493,7 +504,7 @@ function attentionCases(): Case[] {
     const k = floats(shape);
     const v = floats(shape);
     const keep = 1 / (1 - dropout);
-    const scoreSize = Math.sqrt(headWidth) * most(q.values) * most(k.values);
+    const scoreSize = (longest(q.values, headWidth) * longest(k.values, headWidth)) / Math.sqrt(headWidth);
     const scoreError = gamma(headWidth + 3) * scoreSize;
     const relative = 2 * scoreError + gamma(places + 24);
     const inputs = [q, k, v, walls, draw(2)];
@@ -517,12 +528,13 @@ function attentionCases(): Case[] {
         title,
         attributes,
         inputs: [q, k, v, exactly(float32(...shape), [...context]), statistics, walls, draw(2), dContext],
-        // |dP · factor| and |dContext · context| are at most D = d max|dContext| max|v| keep, so a score's gradient is
+        // |dP · factor| and |dContext · context| are at most D = |dContext| |v| keep, so a score's gradient is
         // at most 2 D p / √d and as exact as p and its two products; Σ p over keys is 1, over queries at most T.
         bounds() {
           const probability = scoreError + gamma(24) + 2 * unitRoundoff * (scoreSize + most(statistics.values));
           const all = probability + gamma(headWidth + 8) + gamma(places + 4);
-          const size = 2 * Math.sqrt(headWidth) * most(dContext.values) * most(v.values) * keep;
+          const longestBoth = longest(dContext.values, headWidth) * longest(v.values, headWidth);
+          const size = (2 * longestBoth * keep) / Math.sqrt(headWidth);
           return [
             size * all * most(k.values),
             size * all * most(q.values) * places,
