@@ -97,7 +97,7 @@ function packFourTransposed(from: usize, out: usize, step: usize, rows: i32, dep
   }
 }
 
-/** w, panels, K, N, row stride of w: panels of B[k][n] = w[k][n]. */
+/** w, panels, K, N, row stride of w: panels of B[k][n] = w[k][n], eight rows at a time as in packColumns. */
 export function packRows(args: usize, thread: i32, threads: i32): void {
   const w = load<usize>(args, 0);
   const panels = load<usize>(args, 4);
@@ -108,19 +108,24 @@ export function packRows(args: usize, thread: i32, threads: i32): void {
   const firstRow = firstUnit(units, thread, threads) * PACK_ROWS;
   const lastRow = min(depth, firstUnit(units, thread + 1, threads) * PACK_ROWS);
   const panelBytes = <usize>depth << 5;
-  for (let k = firstRow; k < lastRow; k++) {
-    let from = w + <usize>k * stride;
-    let out = panels + (<usize>k << 5);
+  for (let k0 = firstRow; k0 < lastRow; k0 += 8) {
+    const deep = min(8, lastRow - k0);
+    const from = w + <usize>k0 * stride;
+    let out = panels + (<usize>k0 << 5);
     let n = 0;
     for (; n + 8 <= columns; n += 8) {
-      v128.store(out, v128.load(from));
-      v128.store(out, v128.load(from, 16), 16);
-      from += 32;
+      let source = from + (<usize>n << 2);
+      for (let k: usize = 0; k < <usize>deep << 5; k += 32) {
+        v128.store(out + k, v128.load(source));
+        v128.store(out + k, v128.load(source, 16), 16);
+        source += stride;
+      }
       out += panelBytes;
     }
-    if (n < columns) {
+    for (let k = 0; n < columns && k < deep; k++) {
       for (let i = 0; i < 8; i++) {
-        store<f32>(out + (<usize>i << 2), n + i < columns ? load<f32>(from + (<usize>i << 2)) : 0);
+        const value = n + i < columns ? load<f32>(from + <usize>k * stride + (<usize>(n + i) << 2)) : 0;
+        store<f32>(out + (<usize>k << 5) + (<usize>i << 2), value);
       }
     }
   }
@@ -214,19 +219,25 @@ export function packBands(from: usize, out: usize, rows: i32, depth: i32, stride
   }
 }
 
-/** The columns of a tile in bands of four: out[m / 4][k][4] = from[k][m]. */
+/**
+ * The columns of a tile in bands of four: out[m / 4][k][4] = from[k][m]. Eight rows at a time, since bands lie a power
+ * of two apart and would push each other out of the cache line by line.
+ */
 function packColumns(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
-  const quadBytes = <usize>depth << 4;
-  const quads = unitsOf(rows, 4);
-  for (let k = 0; k < depth; k++) {
-    let source = from + <usize>k * stride;
-    let to = out + (<usize>k << 4);
-    for (let q = 0; q < quads; q++) {
+  const bandBytes = <usize>depth << 4;
+  for (let k0 = 0; k0 < depth; k0 += 8) {
+    const deep = min(8, depth - k0);
+    let to = out + (<usize>k0 << 4);
+    for (let m = 0; m < rows; m += 4) {
       // Beyond the last column stands something else, whose product nobody stores.
-      v128.store(to, v128.load(source));
-      source += 16;
-      to += quadBytes;
+      let source = from + (<usize>m << 2);
+      for (let k: usize = 0; k < <usize>deep << 4; k += 16) {
+        v128.store(to + k, v128.load(source));
+        source += stride;
+      }
+      to += bandBytes;
     }
+    from += stride << 3;
   }
 }
 
