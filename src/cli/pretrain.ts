@@ -161,7 +161,7 @@ function describePlan(plan: Awaited<ReturnType<typeof planRun>>): string {
   return [
     `parameters  ${formatCount(plan.parameters)} (generator ${formatCount(plan.generatorParameters)}, discriminator ${formatCount(plan.discriminatorParameters)}, shared ${formatCount(plan.sharedParameters)})`,
     `memory      ${formatBytes(plan.totalBytes)} (weights and moments ${formatBytes(plan.variableBytes)}, values ${formatBytes(plan.valueBytes)})`,
-    `a step      ${(plan.flopsPerStep / 1e9).toFixed(2)} GFLOP, ${plan.stepMs.toFixed(1)} ms on this machine (${(plan.flopsPerStep / plan.stepMs / 1e6).toFixed(1)} GFLOP/s)`,
+    `a step      ${(plan.flopsPerStep / 1e9).toPrecision(3)} GFLOP, ${plan.stepMs.toFixed(1)} ms on this machine (${(plan.flopsPerStep / plan.stepMs / 1e6).toFixed(1)} GFLOP/s)`,
     `the run     ${formatCount(plan.steps)} steps, ${formatSeconds(plan.seconds)}`,
   ].join('\n');
 }

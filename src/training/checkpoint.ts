@@ -171,7 +171,8 @@ function tensorsOf(
         expected: `finite values in ${name}`,
         got: String(wrong),
         where: `step ${step}`,
-        remedy: 'Lower learning_rate and run the same command again: it goes on from the last checkpoint.',
+        remedy:
+          'Lower learning_rate and run again; it goes on from the newest checkpoint: remove one that is spoiled already.',
       });
     }
     tensors.set(name, { shape, values });

@@ -43,6 +43,7 @@ export class RunClock {
     return result;
   }
 
+  /** When its outputs have been read. */
   countStep(tokens: number): void {
     this.#steps++;
     this.#tokens += tokens;

@@ -6,6 +6,7 @@
  * job found (LOG.md). Threads and workers are not here: they change nothing.
  */
 import { z } from 'zod';
+import { maskedPerRow } from '../batching/masking.js';
 import { GalvaniError, nearestName } from '../errors.js';
 import { checkModel, modelConfigSchema, type PresetName, presetModel, presetNames } from '../model/config.js';
 
@@ -210,7 +211,7 @@ export function withSettings(config: TrainingConfig, settings: readonly Setting[
     }
     (place as Record<string, unknown>)[last] = value;
   }
-  return checkConfig(changed, settings.map(({ from }) => from).join(', ') || 'settings');
+  return checkConfig(changed, settings);
 }
 
 /** Values of a settings file (a part of a config.json), as settings by name. */
@@ -222,12 +223,19 @@ export function settingsOf(values: object, from: string, prefix = ''): Setting[]
   );
 }
 
-/** What the schema says, and what it cannot say: settings that contradict each other. */
-export function checkConfig(values: unknown, where: string): TrainingConfig {
+/** What the schema says, and what it cannot say: settings that contradict each other. Errors name where these come from. */
+function checkConfig(values: unknown, settings: readonly Setting[]): TrainingConfig {
+  const refuse = (expected: string, got: string, ...names: string[]) => {
+    const from = settings.filter(({ name }) => names.some((prefix) => name.startsWith(prefix))).map(({ from }) => from);
+    return wrong(expected, got, [...new Set(from)].join(', ') || undefined);
+  };
   const result = trainingConfigSchema.safeParse(values);
   if (!result.success) {
     const [issue] = result.error.issues;
-    throw wrong(`a valid ${issue.path.join('.')}`, issue.message, where);
+    const name = issue.path.join('.');
+    const rule = /expected (.+?)(, received .*)?$/.exec(issue.message)?.[1] ?? issue.message;
+    const value = issue.path.reduce<unknown>((inner, key) => (inner as Record<PropertyKey, unknown>)?.[key], values);
+    throw refuse(`a valid ${name} (${rule})`, JSON.stringify(value) ?? 'nothing', name);
   }
   const config = result.data;
   checkModel(config.model);
@@ -235,16 +243,26 @@ export function checkConfig(values: unknown, where: string): TrainingConfig {
   const mostPlaces = Math.min(generator.max_position_embeddings, discriminator.max_position_embeddings);
   for (const { sequenceLength, batchSize, microBatchSize, first, end } of stagesOf(config)) {
     if (sequenceLength > mostPlaces) {
-      throw wrong(`sequence_length to be at most max_position_embeddings (${mostPlaces})`, `${sequenceLength}`, where);
+      const expected = `sequence_length to be at most max_position_embeddings (${mostPlaces})`;
+      throw refuse(expected, `${sequenceLength}`, 'sequence_length', 'stages', 'model');
+    }
+    if (maskedPerRow(config.mask_prob, sequenceLength) < 1) {
+      const got = `none of ${sequenceLength} at mask_prob ${config.mask_prob}`;
+      throw refuse('at least one masked place a row', got, 'mask_prob', 'sequence_length', 'stages');
     }
     if (batchSize % microBatchSize !== 0) {
-      throw wrong('micro_batch_size to divide batch_size', `${microBatchSize} and ${batchSize}`, where);
+      const got = `${microBatchSize} and ${batchSize}`;
+      throw refuse('micro_batch_size to divide batch_size', got, 'micro_batch_size', 'batch_size', 'stages');
     }
-    if (end <= first) throw wrong('every stage to have steps', `one from step ${first} to ${end}`, where);
+    if (end <= first) {
+      throw refuse('every stage to have steps', `one from step ${first} to ${end}`, 'stages', 'num_train_steps');
+    }
   }
   const until = config.stages[config.stages.length - 1].until;
-  if (until !== 1) throw wrong('the last stage to last until 1', `${until}`, where);
-  if (config.gen_weight + config.disc_weight === 0) throw wrong('a loss', 'gen_weight and disc_weight 0', where);
+  if (until !== 1) throw refuse('the last stage to last until 1', `${until}`, 'stages');
+  if (config.gen_weight + config.disc_weight === 0) {
+    throw refuse('a loss', 'gen_weight and disc_weight 0', 'gen_weight', 'disc_weight');
+  }
   return config;
 }
 
@@ -288,7 +306,7 @@ function unknownName(name: string, known: readonly string[], from: string): Galv
   });
 }
 
-function wrong(expected: string, got: string, where: string): GalvaniError {
+function wrong(expected: string, got: string, where: string | undefined): GalvaniError {
   const remedy = 'Change the setting; "galvani pretrain --help" names the flags, config.json of a run all of them.';
   return new GalvaniError({ stage: 'config', expected, got, where, remedy, kind: 'wrongUse' });
 }

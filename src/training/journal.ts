@@ -79,6 +79,7 @@ export class Journal {
     while (this.#unread.length > most) {
       const { number, outputs, maskedCount, tokenCount, facts } = this.#unread.shift()!;
       this.#sums.add(number, await Promise.all(outputs), maskedCount, tokenCount);
+      this.clock.countStep(tokenCount);
       if (number % log_every !== 0 && number !== num_train_steps) continue;
       const means = this.#sums.means(this.config);
       this.#sums = new StepSums();

@@ -154,7 +154,6 @@ class Training {
           outputs.push((await this.runtime.submit(program, inputs)).outputs);
         }
         batch.release();
-        this.clock.countStep(tokenCount);
         const number = ++this.#done;
         const epoch = (number * stage.batchSize) / loader.examples;
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };

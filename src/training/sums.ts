@@ -85,6 +85,7 @@ function refuseNonFinite(step: number, what: string, value: number): void {
     expected: `a finite ${what}`,
     got: String(value),
     where: `step ${step}`,
-    remedy: 'Lower learning_rate and run the same command again: it goes on from the last checkpoint.',
+    remedy:
+      'Lower learning_rate and run again; it goes on from the newest checkpoint: remove one that is spoiled already.',
   });
 }
