@@ -8,8 +8,13 @@ import { GalvaniError } from '../errors.js';
 import type { Operation, Program } from '../program/program.js';
 import type { Inputs } from './engine.js';
 
+interface Complaint {
+  readonly expected: string;
+  readonly got: string;
+}
+
 /** What is wrong with the values, if anything. */
-type Rule = (values: Int32Array, all: Inputs) => string | undefined;
+type Rule = (values: Int32Array, all: Inputs) => Complaint | undefined;
 
 export type IndexRules = ReadonlyMap<string, readonly Rule[]>;
 
@@ -25,11 +30,10 @@ export function checkIndices(program: string, rules: IndexRules, inputs: Inputs)
     for (const rule of own) {
       const complaint = rule(inputs[name] as Int32Array, inputs);
       if (complaint === undefined) continue;
-      const [expected, got] = complaint.split(' / ');
       throw new GalvaniError({
         stage: 'step',
-        expected: `input ${name} to hold ${expected}`,
-        got,
+        expected: `input ${name} to hold ${complaint.expected}`,
+        got: complaint.got,
         where: `program ${program}`,
         remedy: 'Make the batch for the vocabulary, rows, places and masked places that the program was built for.',
         kind: 'wrongUse',
@@ -94,7 +98,8 @@ function rulesOf(program: Program): Map<number, Rule[]> {
 function within(bound: number): Rule {
   return (values) => {
     for (let i = 0; i < values.length; i++) {
-      if (values[i] < 0 || values[i] >= bound) return `numbers in [0, ${bound}) / ${values[i]} at ${i}`;
+      if (values[i] < 0 || values[i] >= bound)
+        return { expected: `numbers in [0, ${bound})`, got: `${values[i]} at ${i}` };
     }
     return undefined;
   };
@@ -107,7 +112,7 @@ function inUse(rule: Rule, most: number, counts: string | undefined): Rule {
     const used = all[counts] as Int32Array;
     for (let row = 0; row < used.length; row++) {
       const complaint = rule(values.subarray(row * most, row * most + used[row]), all);
-      if (complaint !== undefined) return `${complaint} of row ${row}`;
+      if (complaint !== undefined) return { ...complaint, got: `${complaint.got} of row ${row}` };
     }
     return undefined;
   };
@@ -119,10 +124,10 @@ function segments(places: number, segmentsARow: number): Rule {
     for (let row = 0; row < lengths.length / segmentsARow; row++) {
       let sum = 0;
       for (let s = row * segmentsARow; s < (row + 1) * segmentsARow; s++) {
-        if (lengths[s] < 0) return `lengths that are not negative / ${lengths[s]} in row ${row}`;
+        if (lengths[s] < 0) return { expected: 'lengths that are not negative', got: `${lengths[s]} in row ${row}` };
         sum += lengths[s];
       }
-      if (sum > places) return `lengths of at most ${places} a row / ${sum} in row ${row}`;
+      if (sum > places) return { expected: `lengths of at most ${places} a row`, got: `${sum} in row ${row}` };
     }
     return undefined;
   };

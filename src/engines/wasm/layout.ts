@@ -88,7 +88,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
   const ringBytes = Math.max(
     0,
     ...measures.map(({ temporaryBytes, largestTemporary }) =>
-      Math.min(temporaryBytes, Math.max(3 * largestTemporary, roomyRingBytes)),
+      Math.min(temporaryBytes, Math.max(2 * largestTemporary, roomyRingBytes)),
     ),
   );
   const ring = { address: area.take(ringBytes), bytes: ringBytes };

@@ -1,3 +1,4 @@
+/** dPre = dy · activation′(pre), a unit of elements after another. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { sizeOf } from '../../../ops/operation.js';

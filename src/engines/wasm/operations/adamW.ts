@@ -1,3 +1,4 @@
+/** One entry a parameter; none waits for another, so the whole update runs without a barrier. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { AdamWAttributes } from '../../../ops/adamW.js';
 import { sizeOf } from '../../../ops/operation.js';

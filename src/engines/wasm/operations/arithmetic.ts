@@ -1,3 +1,4 @@
+/** Constants, sums and multiples, element by element. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { sizeOf } from '../../../ops/operation.js';
 import type { OperationCall } from '../compile.js';

@@ -1,3 +1,7 @@
+/**
+ * Attention and its gradient: one entry each, a (row, head) at a time. Sets aside the scratch that
+ * assembly/compute/attention.ts draws up.
+ */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { OperationCall } from '../compile.js';
 import { type Argument, reads, writes } from '../tapeWriter.js';

@@ -1,3 +1,4 @@
+/** The loss as partial sums a row and their sum by one thread; the gradient row by row. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { OperationCall } from '../compile.js';
 import { reads, writes } from '../tapeWriter.js';

@@ -1,3 +1,4 @@
+/** The global norm: partial sums of all gradients side by side, then one thread adds them in order. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { sizeOf } from '../../../ops/operation.js';
 import type { OperationCall } from '../compile.js';

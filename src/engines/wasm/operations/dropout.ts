@@ -1,3 +1,4 @@
+/** Dropout by itself, and the arguments of every kernel that drops. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { dropoutThreshold } from '../../../ops/dropout.js';
 import { type Attributes, sizeOf } from '../../../ops/operation.js';

@@ -1,3 +1,4 @@
+/** Rows and ids at places, and rows added back to them. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { OperationCall } from '../compile.js';
 import { absent, reads, writes } from '../tapeWriter.js';

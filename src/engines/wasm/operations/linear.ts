@@ -1,3 +1,4 @@
+/** The three products of a linear layer and the sum for its bias. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';

@@ -1,3 +1,4 @@
+/** Logits by a matrix product, then a row at a time, then the sum over rows by one thread. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { OperationCall } from '../compile.js';
 import { reads, writes } from '../tapeWriter.js';

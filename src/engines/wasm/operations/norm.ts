@@ -1,3 +1,4 @@
+/** Layer normalisation, with and without dropout and residual, and its gradients. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
 import type { OperationCall } from '../compile.js';

@@ -1,3 +1,4 @@
+/** Other ids at some places, row by row. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { OperationCall } from '../compile.js';
 import { reads, writes } from '../tapeWriter.js';
