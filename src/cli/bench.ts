@@ -17,8 +17,8 @@ export function define(command: Command): void {
     'after',
     `
 Examples:
-  galvani bench step --model tiny --batch-size 64 --sequence-length 16
-  galvani bench batches --data data --json`,
+  $ galvani bench step --model tiny --batch-size 64 --sequence-length 16
+  $ galvani bench batches --data data --json`,
   );
   command
     .command('tokenize')

@@ -6,16 +6,33 @@ import { openDataset } from '../dataset/dataset.js';
 import { manifestFile } from '../dataset/manifest.js';
 import { type DatasetSummary, summarizeDataset } from '../dataset/summary.js';
 import { GalvaniError } from '../errors.js';
+import { modelParts } from '../formats/huggingface.js';
+import { type ModelSummary, summarizeModels } from '../formats/summary.js';
+import type { ElectraConfig } from '../model/config.js';
 import { formatBytes, formatCount, formatTable } from '../report/table.js';
+import { stateFile } from '../training/checkpoint.js';
+import { stagesOf } from '../training/config.js';
+import { describeMetrics } from '../training/describe.js';
+import { metricsFile } from '../training/metrics.js';
+import { type CheckpointSummary, type RunSummary, summarizeCheckpoint, summarizeRun } from '../training/summary.js';
 
-/** One kind of folder: the file that tells it, and how to show it. */
+/** One kind of folder: the files that tell it (any of them), and how to show it. */
 interface Kind {
   name: string;
-  file: string;
-  inspect(folder: string): Promise<{ value: unknown; text: string }>;
+  files: readonly string[];
+  inspect(folder: string): Promise<{ value: object; text: string }>;
 }
 
-const kinds: Kind[] = [{ name: 'dataset', file: manifestFile, inspect: inspectDataset }];
+const kinds: Kind[] = [
+  { name: 'dataset', files: [manifestFile], inspect: inspectDataset },
+  { name: 'run', files: [metricsFile], inspect: inspectRun },
+  { name: 'checkpoint', files: [stateFile], inspect: inspectCheckpoint },
+  {
+    name: 'model folder',
+    files: ['config.json', ...modelParts.map((part) => `${part}/config.json`)],
+    inspect: inspectModels,
+  },
+];
 
 export function define(command: Command): void {
   command
@@ -26,11 +43,11 @@ export function define(command: Command): void {
 }
 
 async function run(folder: string, { json }: { json?: boolean }): Promise<void> {
-  const kind = kinds.find(({ file }) => existsSync(path.join(folder, file)));
+  const kind = kinds.find(({ files }) => files.some((file) => existsSync(path.join(folder, file))));
   if (kind === undefined) {
     throw new GalvaniError({
       stage: 'inspect',
-      expected: kinds.map(({ name, file }) => `a ${name} (with ${file})`).join(', '),
+      expected: kinds.map(({ name, files }) => `a ${name} (with ${files.join(' or ')})`).join(', '),
       got: existsSync(folder) ? 'none of these' : 'nothing there',
       where: folder,
       remedy: 'Give the folder itself, not the one around it.',
@@ -38,7 +55,7 @@ async function run(folder: string, { json }: { json?: boolean }): Promise<void> 
     });
   }
   const { value, text } = await kind.inspect(folder);
-  process.stdout.write(json ? `${JSON.stringify({ kind: kind.name, ...(value as object) })}\n` : text);
+  process.stdout.write(json ? `${JSON.stringify({ kind: kind.name, ...value })}\n` : text);
 }
 
 async function inspectDataset(folder: string): Promise<{ value: DatasetSummary; text: string }> {
@@ -59,4 +76,72 @@ async function inspectDataset(folder: string): Promise<{ value: DatasetSummary; 
   const header = ['shard', 'documents', 'tokens', 'bytes'];
   const rows = shards.map((s) => [s.file, formatCount(s.rows), formatCount(s.tokens), formatCount(s.bytes)]);
   return { value, text: `${formatTable(facts)}\n${formatTable([header, ...rows])}` };
+}
+
+async function inspectRun(folder: string): Promise<{ value: RunSummary; text: string }> {
+  const value = await summarizeRun(folder);
+  const { training, metrics, checkpoints } = value;
+  const stages = stagesOf(training).map(
+    ({ end, replacement, batchSize, sequenceLength }) =>
+      `${replacement} to step ${formatCount(end)} (B ${batchSize}, T ${sequenceLength})`,
+  );
+  const facts = [
+    ['steps', `${formatCount(value.step)} of ${formatCount(training.num_train_steps)} are in a checkpoint`],
+    ['dataset', `${value.dataset.directory}, manifest ${value.dataset.manifest_sha256.slice(0, 12)}…`],
+    ['vocabulary', `${formatCount(value.vocabulary.size)} pieces, ${value.tokenizer.profile}`],
+    ...modelParts.map((part) => [part, describeEncoder(training.model[part])]),
+    [
+      'weights',
+      `${formatCount(value.parameters)}, ${training.model.tie_embeddings ? 'embeddings shared' : 'nothing shared'}`,
+    ],
+    ['stages', stages.join(', ')],
+    ['learning rate', `${training.learning_rate}, ${training.lr_schedule}, ${training.warmup_steps} steps of warm-up`],
+    ['held out', `${training.validation_fraction} of the documents`],
+    ['seed', `${training.seed}`],
+    ...value.changes.map(({ step, name, from, to }) => [
+      `from step ${step}`,
+      `${name} ${JSON.stringify(from)} → ${JSON.stringify(to)}`,
+    ]),
+  ];
+  const lines = [metrics.train, metrics.evaluation].flatMap((line) => (line ? [`${describeMetrics(line)}\n`] : []));
+  const rows = checkpoints.map(({ step, bytes }) => [`step-${step}`, formatBytes(bytes)]);
+  const text = [
+    formatTable(facts),
+    lines.join(''),
+    rows.length > 0 ? formatTable([['checkpoint', 'size'], ...rows]) : '',
+  ];
+  return { value, text: text.filter((part) => part !== '').join('\n') };
+}
+
+async function inspectCheckpoint(folder: string): Promise<{ value: CheckpointSummary; text: string }> {
+  const value = await summarizeCheckpoint(folder);
+  const facts = [
+    ['step', formatCount(value.step)],
+    ['computed by', value.build],
+    ['values', `${formatCount(value.values)} in ${formatCount(value.tensors.length)} tensors, all whole`],
+  ];
+  const rows = value.tensors.map(({ name, shape }) => [name, shape.join(' × ')]);
+  return { value, text: `${formatTable(facts)}\n${formatTable([['tensor', 'shape'], ...rows])}` };
+}
+
+async function inspectModels(folder: string): Promise<{ value: { models: ModelSummary[] }; text: string }> {
+  const models = await summarizeModels(folder);
+  const texts = models.map(({ part, config, parameters, tensors }) => {
+    const facts = [
+      [part, describeEncoder(config)],
+      ['vocabulary', `${formatCount(config.vocab_size)} pieces`],
+      ['positions', formatCount(config.max_position_embeddings)],
+      ['dropout', `${config.hidden_dropout_prob}, of attention ${config.attention_probs_dropout_prob}`],
+      ['weights', `${formatCount(parameters)} in ${formatCount(tensors.length)} tensors`],
+    ];
+    return formatTable(facts);
+  });
+  return { value: { models }, text: texts.join('\n') };
+}
+
+function describeEncoder(config: ElectraConfig): string {
+  return (
+    `${config.num_hidden_layers} × ${config.hidden_size} wide, heads ${config.num_attention_heads}, ` +
+    `feed-forward ${config.intermediate_size}, embeddings ${config.embedding_size}`
+  );
 }

@@ -30,8 +30,12 @@ export interface Checkpoint {
   readonly tensors: StoredTensors;
 }
 
-const tensorsFile = 'model.safetensors';
-const stateFile = 'state.json';
+export const tensorsFile = 'model.safetensors';
+export const stateFile = 'state.json';
+
+export function checkpointFolder(run: string, step: number): string {
+  return path.join(run, 'checkpoints', `step-${step}`);
+}
 
 export async function writeCheckpoint(
   run: string,
@@ -40,7 +44,7 @@ export async function writeCheckpoint(
   snapshot: ReadonlyMap<string, TypedArray>,
 ): Promise<string> {
   const tensors = tensorsOf(variables, snapshot, state.step);
-  const final = path.join(run, 'checkpoints', `step-${state.step}`);
+  const final = checkpointFolder(run, state.step);
   const beside = path.join(run, 'checkpoints', `.step-${state.step}.tmp-${process.pid}`);
   try {
     await rm(beside, { recursive: true, force: true });
@@ -83,7 +87,7 @@ export async function readNewestCheckpoint(
   const steps = await listCheckpoints(run);
   for (const step of steps.toReversed()) {
     try {
-      return await readCheckpoint(path.join(run, 'checkpoints', `step-${step}`));
+      return await readCheckpoint(checkpointFolder(run, step));
     } catch (error) {
       if (!(error instanceof GalvaniError)) throw error;
       onDamage(error.message);

@@ -20,7 +20,7 @@ export function describeMetrics(line: MetricsLine): string {
 
 function describeEvaluation(evaluation: Evaluation): string {
   return (
-    `AUC ${evaluation.rtd_auc.toFixed(3)}, accuracy ${percent(evaluation.rtd_accuracy)}, precision ${percent(evaluation.rtd_precision)}, ` +
+    `AUC ${(evaluation.rtd_auc ?? Number.NaN).toFixed(3)}, accuracy ${percent(evaluation.rtd_accuracy)}, precision ${percent(evaluation.rtd_precision)}, ` +
     `recall ${percent(evaluation.rtd_recall)}; masked NLL ${evaluation.masked_nll.toFixed(3)}, accuracy ${percent(evaluation.masked_accuracy)}`
   );
 }

@@ -13,7 +13,7 @@ export interface MetricsLine {
   readonly [name: string]: number | string | object;
 }
 
-const metricsFile = 'metrics.jsonl';
+export const metricsFile = 'metrics.jsonl';
 
 export class MetricsLog {
   private constructor(
