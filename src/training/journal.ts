@@ -52,7 +52,6 @@ export class Journal {
 
   /** @throws for an earlier step whose loss is no number, or that an engine failed at. */
   async add(step: SubmittedStep): Promise<void> {
-    for (const outputs of step.outputs) outputs.catch(() => {}); // Read later, and thrown then.
     this.#unread.push(step);
     await this.#read(mostUnread);
   }

@@ -9,7 +9,13 @@ import type { Outputs, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
-import { pruneCheckpoints, readNewestCheckpoint, restoreVariables, writeCheckpoint } from './checkpoint.js';
+import {
+  type CheckpointState,
+  pruneCheckpoints,
+  readNewestCheckpoint,
+  restoreVariables,
+  writeCheckpoint,
+} from './checkpoint.js';
 import { RunClock, type Timing } from './clock.js';
 import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import { type Evaluation, evaluate } from './evaluation.js';
@@ -57,8 +63,8 @@ export interface PretrainResult {
 
 /** A folder is made or changed only when all that can be refused has been looked at, and the engine has its memory. */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { output, onEvent: report = () => {} } = options;
-  const deadline = performance.now() + (options.maxMinutes ?? Number.POSITIVE_INFINITY) * 60_000;
+  const { output, threads, maxMinutes = Number.POSITIVE_INFINITY, onEvent: report = () => {} } = options;
+  const deadline = performance.now() + maxMinutes * 60_000;
   const warn = (message: string) => report({ kind: 'warning', message });
   const dataset = await openDataset(options.data);
   const engine = await loadEngine(options.engine ?? 'wasm');
@@ -71,32 +77,19 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const step = checkpoint?.state.step ?? 0;
     const run = saved ? await continueRun(output, saved, dataset, config, step) : await beginRun(dataset, config);
     checkData(dataset, config);
-    const isDone = step >= config.num_train_steps;
-    if (isDone) await saveRun(output, run, dataset);
-    if (isDone) return { step, isDone };
-
-    const runtime = await engine.load(buildPrograms(config), { threads: options.threads });
+    if (step >= config.num_train_steps) {
+      await saveRun(output, run, dataset);
+      return { step, isDone: true };
+    }
+    const runtime = await engine.load(buildPrograms(config), { threads });
     try {
       await saveRun(output, run, dataset);
-      if (checkpoint) await restoreVariables(runtime, checkpoint);
-      else await writeInitialWeights(runtime, config, await readTokenCounts(dataset));
       const { build } = runtime;
       const before = checkpoint?.state.build ?? build;
-      if (before !== build)
-        warn(`run: the checkpoint was computed by ${before}, this is ${build}: last bits will differ`);
-      const clock = new RunClock();
-      const journal = await Journal.open(output, config, checkpoint?.state, clock, (line) =>
-        report({ kind: 'metrics', line }),
-      );
-      try {
-        const { documents } = dataset.manifest.counts;
-        report({ kind: 'begin', step, steps: config.num_train_steps, build, documents });
-        const mustStop = () => options.signal?.aborted === true || performance.now() >= deadline;
-        const training = new Training(options, dataset, config, runtime, journal, clock, mustStop, report);
-        return await training.goOnFrom(step);
-      } finally {
-        await journal.close();
-      }
+      if (before !== build) warn(`run: the checkpoint is by ${before}, this is ${build}: last bits will differ`);
+      if (checkpoint) await restoreVariables(runtime, checkpoint);
+      else await writeInitialWeights(runtime, config, await readTokenCounts(dataset));
+      return await new Training(options, dataset, config, runtime, deadline, report).goOnFrom(checkpoint?.state);
     } finally {
       await runtime.close();
     }
@@ -106,6 +99,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
 }
 
 class Training {
+  readonly #clock = new RunClock();
+  #journal!: Journal;
   /** Updates done. */
   #done = 0;
   /** Updates that the newest checkpoint holds. */
@@ -116,25 +111,30 @@ class Training {
     private readonly dataset: TokenDataset,
     private readonly config: TrainingConfig,
     private readonly runtime: Runtime,
-    private readonly journal: Journal,
-    private readonly clock: RunClock,
-    private readonly mustStop: () => boolean,
+    private readonly deadline: number,
     private readonly report: (event: PretrainEvent) => void,
   ) {}
 
-  async goOnFrom(step: number): Promise<PretrainResult> {
-    const { clock, config } = this;
-    this.#done = this.#kept = step;
-    clock.start();
+  async goOnFrom(state: CheckpointState | undefined): Promise<PretrainResult> {
+    const { config, dataset, options, report, runtime } = this;
+    const { num_train_steps: steps } = config;
+    this.#done = this.#kept = state?.step ?? 0;
+    this.#journal = await Journal.open(options.output, config, state, this.#clock, (line) =>
+      report({ kind: 'metrics', line }),
+    );
+    const { documents } = dataset.manifest.counts;
+    report({ kind: 'begin', step: this.#done, steps, build: runtime.build, documents });
+    this.#clock.start();
     try {
       for (const [index, stage] of stagesOf(config).entries()) {
-        if (this.#done < stage.end && !this.mustStop()) await this.#runStage(stage, index);
+        if (this.#done < stage.end && !this.#mustStop()) await this.#runStage(stage, index);
       }
       if (this.#kept < this.#done) await this.#keep();
+      return { step: this.#done, isDone: this.#done === steps, timing: this.#clock.total() };
     } finally {
-      clock.stop();
+      this.#clock.stop();
+      await this.#journal.close();
     }
-    return { step: this.#done, isDone: this.#done === config.num_train_steps, timing: clock.total() };
   }
 
   async #runStage(stage: Stage, index: number): Promise<void> {
@@ -144,20 +144,22 @@ class Training {
     const key = keyOfSeed(config.seed);
     const loader = await openBatches(dataset, config, stage, { startStep: this.#done, workers: options.workers });
     try {
-      while (this.#done < stage.end && !this.mustStop()) {
-        const batch = await this.clock.waitFor(loader.next());
+      while (this.#done < stage.end && !this.#mustStop()) {
+        const batch = await this.#clock.waitFor(loader.next());
         if (!batch) throw new Error('internal: the training split ended');
         const { maskedCount, tokenCount } = batch;
         const rate = learningRateAt(schedule, this.#done);
         const outputs: Promise<Outputs>[] = [];
         for (const { program, inputs } of callsOf(batch, stage, `${index}`, key, rate)) {
-          outputs.push((await this.runtime.submit(program, inputs)).outputs);
+          const ticket = await this.runtime.submit(program, inputs);
+          ticket.outputs.catch(() => {}); // The journal reads it later, and throws then.
+          outputs.push(ticket.outputs);
         }
         batch.release();
         const number = ++this.#done;
         const epoch = (number * stage.batchSize) / loader.examples;
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };
-        await this.journal.add({ number, outputs, maskedCount, tokenCount, facts });
+        await this.#journal.add({ number, outputs, maskedCount, tokenCount, facts });
 
         const evaluates = number % evaluate_every === 0 || number === num_train_steps;
         if (evaluates && validation_fraction > 0) await this.#evaluate();
@@ -181,15 +183,19 @@ class Training {
         await loader.close();
       }
     }
-    await this.journal.addEvaluations(this.#done, evaluations, (performance.now() - start) / 1000);
+    await this.#journal.addEvaluations(this.#done, evaluations, (performance.now() - start) / 1000);
   }
 
   async #keep(): Promise<void> {
     const { runtime, options } = this;
-    const state = { step: this.#done, build: runtime.build, sums: await this.journal.settle() };
+    const state = { step: this.#done, build: runtime.build, sums: await this.#journal.settle() };
     const directory = await writeCheckpoint(options.output, state, runtime.variables(), await runtime.snapshot());
     await pruneCheckpoints(options.output, this.#done, this.config.keep_checkpoint_max);
     this.#kept = this.#done;
     this.report({ kind: 'checkpoint', directory });
+  }
+
+  #mustStop(): boolean {
+    return this.options.signal?.aborted === true || performance.now() >= this.deadline;
   }
 }
