@@ -118,7 +118,7 @@ export class WordPieceEncoder {
       const end = findCut(bytes, start);
       const length = this.#load(bytes, start, end);
       // Words take at most four bytes a byte of text: the room for ids.
-      const stop = this.#kernel.writeWords(this.#windowPtr, this.#windowPtr + length, this.#idsPtr);
+      const stop = this.#kernel.writeWords(this.#windowPtr, this.#windowPtr + length, this.#idsPtr) >>> 0;
       yield new Uint8Array(this.#kernel.memory.buffer, this.#idsPtr, stop - this.#idsPtr);
       start = end;
     }
@@ -163,12 +163,16 @@ export class WordPieceEncoder {
   #reserve(bytes: number): void {
     if (bytes <= this.#capacity) return;
     const capacity = roundUp(Math.max(bytes, Math.min(2 * this.#capacity, windowBytes)), pageBytes);
-    this.#lowPtr = this.#windowPtr + capacity + slackBytes;
-    this.#idsPtr = this.#lowPtr + capacity + slackBytes;
-    this.#lineEndsPtr = this.#idsPtr + 4 * capacity + slackBytes;
-    const size = this.#lineEndsPtr + 4 * capacity + slackBytes;
+    const lowPtr = this.#windowPtr + capacity + slackBytes;
+    const idsPtr = lowPtr + capacity + slackBytes;
+    const lineEndsPtr = idsPtr + 4 * capacity + slackBytes;
+    const size = lineEndsPtr + 4 * capacity + slackBytes;
     const { memory } = this.#kernel;
     if (size > memory.buffer.byteLength) growMemory(memory, size, bytes);
+    // Only now: an encoder whose memory could not grow goes on with what it has.
+    this.#lowPtr = lowPtr;
+    this.#idsPtr = idsPtr;
+    this.#lineEndsPtr = lineEndsPtr;
     this.#capacity = capacity;
     this.#source = new Uint8Array(memory.buffer, this.#windowPtr, capacity);
   }

@@ -51,22 +51,29 @@ test('a window may be cut anywhere: a long line shifted byte by byte keeps its i
   }
 });
 
-test('stretches of megabytes without white space come through', async () => {
+test('stretches of a window and longer without white space come through', async () => {
   const encoder = makeEncoder(uncased);
   const texts = [
     'a'.repeat(1 << 20),
     'é'.repeat(1 << 20),
     '中'.repeat(1 << 20),
-    '!'.repeat(3 << 20),
+    '!'.repeat((1 << 20) + 1),
     `a${'\u0301'.repeat(1 << 20)}b`,
     `\u1100${'\u302e'.repeat(1 << 18)}${'\u{1d165}'.repeat(1 << 18)}b`,
-    '\u0000'.repeat(3 << 20),
+    '\u0000'.repeat((1 << 20) + 1),
   ];
   const expected = await reference(texts);
   texts.forEach((text, i) => {
     assert.deepEqual(encoder.encodeBytes(Buffer.from(text)), Uint32Array.from(expected[i]), `text ${i}`);
     assert.deepEqual(encoder.encodeString(text), Uint32Array.from(expected[i]), `text ${i} as a string`);
   });
+});
+
+test('a stretch too long for wasm memory is an error, and the encoder goes on as before', () => {
+  const encoder = makeEncoder(uncased);
+  const before = [...encoder.encodeString('the text before')];
+  assert.throws(() => encoder.encodeBytes(Buffer.alloc(450 << 20)), { name: 'GalvaniError', kind: 'badInput' });
+  assert.deepEqual([...encoder.encodeString('the text before')], before);
 });
 
 test('more distinct words than the cache admits change no id', async () => {
