@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { GalvaniError } from './errors.js';
 
@@ -26,7 +26,21 @@ export async function writeFileDurably(file: string, content: FileContent): Prom
     await rename(beside, file);
     await syncFolder(path.dirname(file));
   } catch (error) {
-    await rm(beside, { force: true });
+    // Where nothing can be removed either, what went wrong first is what is told.
+    await rm(beside, { force: true }).catch(() => {});
+    throw explainWriteError(error, file);
+  }
+}
+
+/** For a file that is written at the end of long work: make its folder, and see that no folder has its name. */
+export async function makePlaceFor(file: string): Promise<void> {
+  try {
+    await mkdir(path.dirname(path.resolve(file)), { recursive: true });
+    const handle = await open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+    });
+    await handle?.close();
+  } catch (error) {
     throw explainWriteError(error, file);
   }
 }
@@ -62,18 +76,30 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise
   }
 }
 
+/** What hinders a write, by the system's code for it, and whether another place would help. */
+const hindrances: Record<string, { got: string; isPlace: boolean }> = {
+  ENOSPC: { got: 'a full disk', isPlace: false },
+  EDQUOT: { got: 'a used-up disk quota', isPlace: false },
+  EFBIG: { got: 'the limit on file sizes', isPlace: false },
+  EACCES: { got: 'no permission', isPlace: true },
+  EPERM: { got: 'no permission', isPlace: true },
+  EROFS: { got: 'a read-only file system', isPlace: true },
+  ENOENT: { got: 'no such folder', isPlace: true },
+  ENOTDIR: { got: 'a file where a folder should be', isPlace: true },
+  EISDIR: { got: 'a folder of that name', isPlace: true },
+};
+
 /** Turn "no space left" and its kin into an error that says what to do; others come back as they are. */
 export function explainWriteError(error: unknown, file: string): unknown {
-  const code = (error as NodeJS.ErrnoException)?.code ?? '';
-  const got = { ENOSPC: 'a full disk', EDQUOT: 'a used-up disk quota', EFBIG: 'the limit on file sizes' }[code];
-  const denied = { EACCES: 'no permission', EPERM: 'no permission', EROFS: 'a read-only file system' }[code];
-  if (got === undefined && denied === undefined) return error;
+  const hindrance = hindrances[(error as NodeJS.ErrnoException)?.code ?? ''];
+  if (hindrance === undefined) return error;
+  const { got, isPlace } = hindrance;
   return new GalvaniError({
     stage: 'write',
-    expected: got === undefined ? 'a place that may be written' : 'room for the whole file',
-    got: (got ?? denied) as string,
+    expected: isPlace ? 'a place that may be written' : 'room for the whole file',
+    got,
     where: file,
-    remedy: `Nothing was left half-written. ${got === undefined ? 'Choose another place' : 'Free some space'} and run the same command again.`,
+    remedy: `Nothing was left half-written. ${isPlace ? 'Choose another place' : 'Free some space'} and run the same command again.`,
     cause: error,
   });
 }

@@ -1,7 +1,9 @@
 /** `galvani vocab`: text files → a WordPiece vocabulary of exactly the size asked for. */
+import path from 'node:path';
 import type { Command } from 'commander';
 import { listInputs } from '../corpus/inputs.js';
-import { writeFileDurably } from '../files.js';
+import { GalvaniError } from '../errors.js';
+import { makePlaceFor, writeFileDurably } from '../files.js';
 import { formatCount, formatTable } from '../report/table.js';
 import { trainVocabulary, type VocabularyReport } from '../text/training.js';
 import { parseCount } from './options.js';
@@ -35,7 +37,9 @@ Example:
 }
 
 async function run({ input, size, output, cased, json }: Flags): Promise<void> {
-  const files = await listInputs(input, output);
+  await makePlaceFor(output);
+  const files = listInputs(input, [output]);
+  if (files.some((file) => path.resolve(file.path) === path.resolve(output))) throw overInput(output);
   const { vocabulary, report } = trainVocabulary(
     files.map((file) => file.path),
     size,
@@ -44,6 +48,17 @@ async function run({ input, size, output, cased, json }: Flags): Promise<void> {
   await writeFileDurably(output, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   if (json) console.log(JSON.stringify({ output, sha256: vocabulary.sha256, ...report }));
   else process.stdout.write(`${output}\n${formatReport(report)}`);
+}
+
+function overInput(output: string): GalvaniError {
+  return new GalvaniError({
+    stage: 'vocab',
+    expected: 'an output that is no input',
+    got: output,
+    where: '--output',
+    remedy: 'Choose another --output: the text would be lost.',
+    kind: 'wrongUse',
+  });
 }
 
 function formatReport(report: VocabularyReport): string {

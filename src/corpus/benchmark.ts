@@ -40,7 +40,7 @@ export async function benchmarkPrepare(
   const { vocabulary, threads } = settings;
   const folder = await mkdtemp(path.join(os.tmpdir(), 'galvani-bench-'));
   try {
-    const files = listInputs(settings.inputs, folder);
+    const files = listInputs(settings.inputs, [folder, vocabulary]);
     const bytesOnce = files.reduce((sum, file) => sum + file.bytes, 0);
     const times = Math.max(1, Math.ceil(leastBytes / Math.max(1, bytesOnce)));
     const inputs = Array.from({ length: times }, () => settings.inputs).flat();

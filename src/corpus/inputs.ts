@@ -18,24 +18,27 @@ export interface InputFile {
 const otherFormats = /\.(jsonl|ndjson|json|parquet|arrow|gz|zst|zip|bz2|xz)$/i;
 
 /**
- * @param output where the dataset will be: what lies in it, or in what a killed run left beside it, is no input.
+ * @param own what else the command reads or writes, files and folders: where a folder that is read holds them, what lies in
+ * them, or in what a killed run left beside them, they are no input.
  * @throws badInput for what is missing, unreadable, or no text by its name.
  */
-export function listInputs(paths: string[], output: string): InputFile[] {
+export function listInputs(paths: string[], own: string[]): InputFile[] {
+  const ownPaths = own.map((given) => path.resolve(given));
   return paths.flatMap((given) => {
     const found = look(given);
-    if (found.isDirectory()) return listFolder(given, path.resolve(output));
+    if (found.isDirectory()) return listFolder(given, ownPaths);
     if (otherFormats.test(given)) throw badInput('plain text', `a file named ${path.extname(given)}`, given);
     return [{ path: given, name: path.basename(given), bytes: found.size }];
   });
 }
 
-function listFolder(folder: string, output: string): InputFile[] {
-  const isOutput = (file: string) => file.startsWith(output + path.sep) || file.startsWith(`${output}.tmp-`);
+function listFolder(folder: string, ownPaths: string[]): InputFile[] {
+  const isOwn = (file: string) =>
+    ownPaths.some((own) => file === own || file.startsWith(own + path.sep) || file.startsWith(`${own}.tmp-`));
   const names = readFolder(folder)
     .filter((entry) => entry.name.endsWith('.txt') && !entry.isDirectory())
     .map((entry) => path.join(entry.parentPath, entry.name))
-    .filter((file) => !isOutput(path.resolve(file)))
+    .filter((file) => !isOwn(path.resolve(file)))
     .map((file) => path.relative(folder, file).split(path.sep).join('/'))
     .sort();
   if (names.length === 0) throw badInput('.txt files', 'none', folder);

@@ -56,7 +56,7 @@ export interface PrepareResult {
 }
 
 export async function prepare(settings: PrepareSettings): Promise<PrepareResult> {
-  const files = listInputs(settings.inputs, settings.output);
+  const files = listInputs(settings.inputs, [settings.output, settings.vocabulary]);
   const vocabularyBytes = await readVocabulary(settings.vocabulary);
   const vocabulary = Vocabulary.parse(vocabularyBytes, settings.profile, settings.vocabulary);
   const description = describe(settings, files);
@@ -238,7 +238,7 @@ function emptyCorpus(files: InputFile[], bytes: number): GalvaniError {
     stage: 'prepare',
     expected: 'a corpus with at least one token',
     got: `${files.length} ${files.length === 1 ? 'file' : 'files'} of ${bytes} bytes without any`,
-    where: files[0].path,
+    where: files[0]?.path,
     remedy: 'Look at --input.',
     kind: 'badInput',
   });

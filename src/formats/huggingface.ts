@@ -122,7 +122,7 @@ async function buildFolder(directory: string, fill: (temporary: string) => Promi
     await mkdir(temporary, { recursive: true });
     await fill(temporary);
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
+    await rm(temporary, { recursive: true, force: true }).catch(() => {});
     throw explainWriteError(error, directory);
   }
 }

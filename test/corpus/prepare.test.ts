@@ -161,8 +161,10 @@ test('files of a folder are read in code unit order of their names, others are l
   mkdirSync(path.join(directory, 'b'), { recursive: true });
   const texts = { 'B.txt': 'alpha', 'a.txt': 'beta', 'b/z.txt': 'gamma', 'é.txt': 'delta', 'note.md': 'w' };
   for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(directory, name), text);
-  // The output inside the input, as in `--input . --output tokens`: what lies there is no input, on the second run too.
-  const wanted = settings([directory], { output: path.join(directory, 'tokens') });
+  // `--input . --vocab vocab.txt --output tokens`: neither the vocabulary nor what lies in the output is text, now or later.
+  const inside = path.join(directory, 'vocab.txt');
+  writeFileSync(inside, vocabularyText);
+  const wanted = settings([directory], { vocabulary: inside, output: path.join(directory, 'tokens') });
   const { manifest } = await prepare(wanted);
   assert.deepEqual(
     manifest.inputs.map((input) => input.name),

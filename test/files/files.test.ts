@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { publishFolder, sha256File, writeFileDurably } from '../../src/files.js';
+import { makePlaceFor, publishFolder, sha256File, writeFileDurably } from '../../src/files.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-files-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -28,6 +28,23 @@ test('a write that fails leaves the old file as it was', async () => {
   await assert.rejects(writeFileDurably(file, broken()), /no more/);
   assert.equal(readFileSync(file, 'utf8'), 'old');
   assert.deepEqual(readdirSync(folder).sort(), ['a.bin', 'b.txt']);
+});
+
+test('a place that cannot be written is told from a bug, before the work where that is asked for', async () => {
+  const file = path.join(folder, 'b.txt');
+  const cases: [string, RegExp][] = [
+    [path.join(folder, 'absent', 'c.txt'), /^write: expected a place that may be written, got no such folder \(/],
+    [path.join(file, 'c.txt'), /got a file where a folder should be/],
+  ];
+  for (const [wrong, message] of cases) await assert.rejects(writeFileDurably(wrong, 'x'), { message });
+  const inner = path.join(folder, 'new', 'inner');
+  await makePlaceFor(path.join(inner, 'c.txt'));
+  await writeFileDurably(path.join(inner, 'c.txt'), 'x');
+  await makePlaceFor(path.join(inner, 'c.txt'));
+  await assert.rejects(makePlaceFor(inner), { message: /got a folder of that name/ });
+  await assert.rejects(makePlaceFor(path.join(file, 'c.txt')), { message: /where a folder should be/ });
+  assert.equal(readFileSync(path.join(inner, 'c.txt'), 'utf8'), 'x');
+  rmSync(path.join(folder, 'new'), { recursive: true });
 });
 
 test('a folder is published with all that is in it, and never over another', async () => {

@@ -1,7 +1,7 @@
 /** `galvani tokenize` and `galvani vocab` as a shell runs them. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -98,4 +98,19 @@ test('vocab writes the vocabulary that its report describes', () => {
   assert.equal(report.words, 200);
   assert.ok(pieces.includes('lowest') && pieces.includes('e') && !pieces.includes('É'));
   assert.ok(JSON.parse(galvani([...args, '--cased']).stdout).alphabet > report.alphabet);
+});
+
+test('vocab does not read its own output, makes its folder, and says where it cannot write', () => {
+  mkdirSync(path.join(folder, 'texts'));
+  writeFileSync(path.join(folder, 'texts', 'corpus.txt'), 'low lower lowest new newer newest wide wider widest\n');
+  const learn = (output: string) => galvani(['vocab', '--input', 'texts', '--size', '27', '--output', output]);
+  const made = learn('texts/made/vocab.txt');
+  assert.equal(made.status, 0, made.stderr);
+  const bytes = readFileSync(path.join(folder, 'texts/made/vocab.txt'));
+  assert.equal(learn('texts/made/vocab.txt').status, 0);
+  assert.ok(readFileSync(path.join(folder, 'texts/made/vocab.txt')).equals(bytes));
+  assert.match(learn('texts').stderr, /^write: expected a place that may be written, got a folder of that name/);
+  const overInput = galvani(['vocab', '--input', 'texts/corpus.txt', '--size', '27', '--output', 'texts/corpus.txt']);
+  assert.equal(overInput.status, 2);
+  assert.match(overInput.stderr, /^vocab: expected an output that is no input/);
 });
