@@ -35,10 +35,8 @@ export async function writeFileDurably(file: string, content: FileContent): Prom
 /** For a file that is written at the end of long work: make its folder, and see that no folder has its name. */
 export async function makePlaceFor(file: string): Promise<void> {
   try {
-    await mkdir(path.dirname(path.resolve(file)), { recursive: true });
-    const handle = await open(file, 'r+').catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-    });
+    await mkdir(path.dirname(path.resolve(file)), { recursive: true }).catch(ignore('EEXIST')); // a file: `open` says so
+    const handle = await open(file, 'r+').catch(ignore('ENOENT'));
     await handle?.close();
   } catch (error) {
     throw explainWriteError(error, file);
@@ -102,6 +100,12 @@ export function explainWriteError(error: unknown, file: string): unknown {
     remedy: `Nothing was left half-written. ${isPlace ? 'Choose another place' : 'Free some space'} and run the same command again.`,
     cause: error,
   });
+}
+
+function ignore(code: string): (error: NodeJS.ErrnoException) => undefined {
+  return (error) => {
+    if (error.code !== code) throw error;
+  };
 }
 
 function pieces(content: FileContent): Iterable<Uint8Array> {

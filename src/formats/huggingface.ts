@@ -52,13 +52,16 @@ export async function writeModelFolders(output: string, trained: TrainedModel): 
   output = path.resolve(output);
   const earlier = await listFolder(output);
   const foreign = earlier.find((name) => !modelParts.includes(name as ModelPart));
-  if (foreign !== undefined) throw occupied(output, foreign);
+  if (foreign !== undefined) throw occupied(output, `one that holds ${foreign}`);
   await buildFolder(output, async (temporary) => {
     for (const part of modelParts) await writeParts(path.join(temporary, part), part, trained);
     if (earlier.length === 0) return publishFolder(temporary, output);
     const aside = `${output}.old-${process.pid}`;
     await rename(output, aside);
-    await publishFolder(temporary, output);
+    await publishFolder(temporary, output).catch(async (error) => {
+      await rename(aside, output).catch(() => {});
+      throw error;
+    });
     await rm(aside, { recursive: true });
   });
 }
@@ -67,7 +70,7 @@ export async function writeModelFolders(output: string, trained: TrainedModel): 
 export async function writeModelFolder(directory: string, part: ModelPart, trained: TrainedModel): Promise<void> {
   directory = path.resolve(directory);
   const [occupant] = await listFolder(directory);
-  if (occupant !== undefined) throw occupied(directory, occupant);
+  if (occupant !== undefined) throw occupied(directory, `one that holds ${occupant}`);
   await buildFolder(directory, async (temporary) => {
     await writeParts(temporary, part, trained);
     await publishFolder(temporary, directory);
@@ -177,14 +180,15 @@ function configText(part: ModelPart, config: ElectraConfig): string {
   return `${JSON.stringify(Object.fromEntries(Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))), null, 2)}\n`;
 }
 
-function occupied(directory: string, occupant: string): GalvaniError {
+function occupied(directory: string, got: string, cause?: unknown): GalvaniError {
   return new GalvaniError({
     stage: 'export',
     expected: 'an output folder that is absent, empty or an earlier export',
-    got: `one that holds ${occupant}`,
+    got,
     where: directory,
     remedy: 'Choose another --output.',
     kind: 'wrongUse',
+    cause,
   });
 }
 
@@ -322,8 +326,10 @@ async function listFolder(directory: string): Promise<string[]> {
   try {
     return await readdir(directory);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return [];
+    if (code === 'ENOTDIR') throw occupied(directory, 'a file', error);
+    throw explainWriteError(error, directory);
   }
 }
 

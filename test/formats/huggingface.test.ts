@@ -100,6 +100,7 @@ test('an earlier export is replaced, another folder is not, and nothing stays be
   await writeFile(path.join(output, 'notes.txt'), 'mine');
   await assert.rejects(writeModelFolders(output, trained), /an earlier export, got one that holds notes\.txt/);
   assert.equal(await readFile(path.join(output, 'notes.txt'), 'utf8'), 'mine');
+  await assert.rejects(writeModelFolders(path.join(output, 'notes.txt'), trained), /an earlier export, got a file/);
   const beside = (await readdir(folder)).filter((name) => /\.(tmp|old)-/.test(name));
   assert.deepEqual(beside, []);
 });
