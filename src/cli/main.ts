@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { exitCodes, GalvaniError } from '../errors.js';
+import { exitCodes, GalvaniError, nearestName } from '../errors.js';
 
 export interface CommandModule {
   define(command: Command): void;
@@ -25,9 +25,34 @@ const summaries: Record<string, string> = {
   fill: 'fills [MASK] in a text',
 };
 
+/** Names a misspelt flag before it misses the one that was meant, as Commander would if that is a required one. */
+class StrictCommand extends Command {
+  override createCommand(name?: string): Command {
+    return new StrictCommand(name);
+  }
+
+  override parseOptions(argv: string[]): ReturnType<Command['parseOptions']> {
+    const parsed = super.parseOptions(argv);
+    const isLeaf = this.commands.length === 0;
+    const [flag] = parsed.unknown;
+    if (isLeaf && flag !== undefined && !parsed.unknown.some((arg) => arg === '-h' || arg === '--help')) {
+      const [name] = flag.split('=');
+      const nearest = nearestName(
+        name,
+        this.options.flatMap(({ long }) => long ?? []),
+      );
+      const hint = nearest === undefined ? '' : `\n(Did you mean ${nearest}?)`;
+      this.error(`error: unknown option '${name}'${hint}`, { code: 'commander.unknownOption' });
+    }
+    return parsed;
+  }
+}
+
 async function main(argv: string[]): Promise<void> {
+  // `galvani help prepare` is `galvani prepare --help`: only there the command's file is loaded.
+  if (argv[0] === 'help' && argv.length > 1) argv = [...argv.slice(1), '--help'];
   const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'));
-  const program = new Command('galvani')
+  const program = new StrictCommand('galvani')
     .description('Pre-trains ELECTRA from raw text to a finished model, on one machine.')
     .version(version)
     .exitOverride()
@@ -53,10 +78,21 @@ function fail(error: unknown): void {
   process.exitCode = exitCodes.failure;
 }
 
-// A reader that stops early (`galvani … | head`) is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // A reader that stops early (`galvani … | head`) is no error.
   if (error.code === 'EPIPE') process.exit(exitCodes.done);
-  throw error;
+  fail(
+    new GalvaniError({
+      stage: 'output',
+      expected: 'standard output that takes what is printed',
+      got: error.code ?? error.message,
+      remedy: 'Free some space, or send the output elsewhere, and run the same command again.',
+      cause: error,
+    }),
+  );
+  process.exit();
 });
+// Nobody reads the messages: the exit code still tells how it went.
+process.stderr.on('error', () => {});
 
 await main(process.argv.slice(2)).catch(fail);

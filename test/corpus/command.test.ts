@@ -1,7 +1,7 @@
 /** The commands as a person types them: the examples of `--help`, run as written, and what goes wrong with flags. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -33,6 +33,27 @@ test('the examples of prepare, verify and inspect run as written', () => {
   assert.match(runExample('inspect'), /^documents +2$/m);
 });
 
+test('"galvani help prepare" is the help of prepare, and a flag beside --help does not hide it', () => {
+  const help = run('prepare', '--help').stdout;
+  assert.match(help, /--shard-tokens/);
+  assert.equal(run('help', 'prepare').stdout, help);
+  assert.equal(run('prepare', '--imput', 'x', '--help').stdout, help);
+  assert.match(run('help', 'bench', 'batches').stdout, /--sequence-length/);
+});
+
+test('output that nobody reads is no error; output that finds no room is', { skip: !existsSync('/dev/full') }, () => {
+  const shell = (script: string) => spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8' });
+  const tokenize = `"${process.execPath}" "${galvani}" tokenize --vocab vocab.txt`;
+  const early = shell(`yes one | ${tokenize} | head -n 1; echo "\${PIPESTATUS[1]}"`);
+  assert.equal(early.stdout, '9\n0\n');
+  assert.equal(early.stderr, '');
+  const full = shell(`echo one | ${tokenize} > /dev/full`);
+  assert.equal(full.status, exitCodes.failure);
+  assert.match(full.stderr, /^output: expected standard output that takes what is printed, got ENOSPC\. .*\n$/);
+  // Messages that nobody reads change no exit code.
+  assert.equal(shell(`${tokenize} absent.txt 2>&1 >/dev/null | true; echo "\${PIPESTATUS[0]}"`).stdout, '42\n');
+});
+
 test('prepare run again says that it is done, and prints counts as JSON', () => {
   const args = ['prepare', '--input', 'text.txt', '--vocab', 'vocab.txt', '--output'];
   const again = run(...args, 'tokens');
@@ -49,6 +70,8 @@ test('flags that do not fit are wrong use, and nothing is written', () => {
     [[...args, '--threads', '0'], /Expected a positive whole number/],
     [[...args, '--shard-tokens', '3G'], /Expected at most 2147483648/],
     [[...args, '--shard-token', '3'], /unknown option '--shard-token'\n.*--shard-tokens/],
+    // The misspelt flag is told, not that the required one it stands for is missing.
+    [['prepare', '--imput=text.txt', '--vocab', 'vocab.txt'], /unknown option '--imput'\n\(Did you mean --input\?\)/],
     [['prepare', '--input', 'text.txt'], /required option '--vocab <file>' not specified/],
   ];
   for (const [wrong, message] of cases) {
