@@ -1,68 +1,79 @@
 /**
- * Held-out sentences with tokens replaced by seeded draws, and what the trained discriminator says of each token:
- * found, missed, or suspected although nobody touched it.
+ * Held-out sentences with pieces replaced by seeded draws from the pieces of such text, as in the first stage of training,
+ * and the pieces that the discriminator suspects most, as many in each sentence as were replaced: found, missed, or
+ * suspected although nobody touched them.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
 import { createColors } from 'picocolors';
-import { openLoader } from '../src/batching/loader.js';
+import { markHeldOut } from '../src/dataset/split.js';
 import { loadModel } from '../src/inference/model.js';
+import { drawWord, keyOfSeed } from '../src/random/philox.js';
+import { streams } from '../src/random/streams.js';
 import { wantsColour } from '../src/report/tokens.js';
-import { requireRun } from '../src/training/run.js';
+import type { Tokenizer } from '../src/text/tokenizer.js';
 
-/** A token is marked from this probability on; about every eighth is replaced. */
-const threshold = 0.3;
 const sentences = 10;
-/** Rows are taken this far apart, so that they come from many documents. */
-const stride = 7;
+const replacedFraction = 0.13;
 
-export async function showSentences(modelFolder: string, data: string, run: string): Promise<void> {
-  const { training } = await requireRun(run);
-  const loader = await openLoader({
-    data,
-    batchSize: sentences * stride,
-    sequenceLength: training.sequence_length,
-    maskProb: training.mask_prob,
-    replacement: 'frequency',
-    validationFraction: training.validation_fraction,
-    split: 'validation',
-  });
+/** Pieces of one held-out sentence in their frame, with those that were put in place of others. */
+interface Corrupted {
+  readonly ids: Uint32Array;
+  readonly isReplaced: readonly boolean[];
+}
+
+export async function showSentences(modelFolder: string, text: string, validationFraction: number): Promise<void> {
   const model = await loadModel(modelFolder);
-  const colours = createColors(wantsColour());
-  const tally = { found: 0, missed: 0, suspected: 0 };
-  try {
-    const batch = await loader.next();
-    if (!batch?.given) throw new Error('internal: no held-out batch');
-    for (let row = 0; row < batch.B; row += stride) {
-      const original = batch.ids.slice(row * batch.T, row * batch.T + batch.lengths[row]);
-      const corrupted = original.slice();
-      for (let n = row * batch.N; n < row * batch.N + batch.counts[row]; n++)
-        corrupted[batch.places[n]] = batch.given[n];
-      const [logits] = await model.discriminate([corrupted]);
-      let line = '';
-      for (let i = 1; i < corrupted.length - 1; i++) {
-        const piece = model.tokenizer.idToToken(corrupted[i]) ?? '';
-        const isReplaced = corrupted[i] !== original[i];
-        const isMarked = 1 / (1 + Math.exp(-logits[i])) >= threshold;
-        if (isReplaced) tally[isMarked ? 'found' : 'missed']++;
-        else if (isMarked) tally.suspected++;
-        line += mark(piece, isReplaced, isMarked, i === 1);
-      }
-      console.log(`   ${line}`);
+  const { green, red, yellow } = createColors(wantsColour());
+  const tally = { pieces: 0, replaced: 0, found: 0, chance: 0 };
+  for (const { ids, isReplaced } of corruptSentences(model.tokenizer, text, validationFraction)) {
+    const [logits] = await model.discriminate([ids]);
+    const replaced = isReplaced.filter(Boolean).length;
+    const own = logits.subarray(1, -1);
+    const threshold = [...own].sort((a, b) => b - a)[replaced - 1];
+    let line = '';
+    for (let i = 1; i < ids.length - 1; i++) {
+      const piece = model.tokenizer.idToToken(ids[i]) ?? '';
+      const isSuspect = logits[i] >= threshold;
+      const isContinued = piece.startsWith('##') && i > 1;
+      if (!isContinued && i > 1) line += ' ';
+      line += mark(isContinued ? piece.slice(2) : piece, isReplaced[i], isSuspect);
+      if (isReplaced[i] && isSuspect) tally.found++;
     }
-    batch.release();
-  } finally {
-    await loader.close();
-    await model.close();
+    tally.pieces += own.length;
+    tally.replaced += replaced;
+    tally.chance += replaced ** 2 / own.length;
+    console.log(`   ${line}`);
   }
-  const { found, missed, suspected } = tally;
+  await model.close();
+  console.log(`   ${green('[found]')}   ${red('{missed}')}   ${yellow('(suspected, but untouched)')}`);
   console.log(
-    `   ${colours.green('[found]')} ${found}   ${colours.red('{missed}')} ${missed}   ${colours.yellow('(suspected)')} ${suspected} that nobody replaced`,
+    `   of ${tally.pieces} pieces ${tally.replaced} were replaced; found ${tally.found}, where guessing finds ${tally.chance.toFixed(1)}`,
   );
 
-  function mark(piece: string, isReplaced: boolean, isMarked: boolean, isFirst: boolean): string {
-    const isContinued = piece.startsWith('##') && !isFirst;
-    const text = isContinued ? piece.slice(2) : piece;
-    const gap = isFirst || isContinued ? '' : ' ';
-    if (isReplaced) return gap + (isMarked ? colours.green(`[${text}]`) : colours.red(`{${text}}`));
-    return gap + (isMarked ? colours.yellow(`(${text})`) : text);
+  function mark(text: string, isReplaced: boolean, isSuspect: boolean): string {
+    if (isReplaced) return isSuspect ? green(`[${text}]`) : red(`{${text}}`);
+    return isSuspect ? yellow(`(${text})`) : text;
   }
+}
+
+/** Sentences of 9 to 20 words from documents that training never saw. */
+function corruptSentences(tokenizer: Tokenizer, text: string, validationFraction: number): Corrupted[] {
+  const files = readdirSync(text).sort();
+  const held = markHeldOut(0, files.length, validationFraction);
+  const lines = files
+    .filter((_, i) => held[i] === 1)
+    .flatMap((file) => readFileSync(path.join(text, file), 'utf8').split('\n'))
+    .filter((line) => /^(\S+ ){8,19}\S+$/.test(line));
+  const pool = lines.flatMap((line) => [...tokenizer.encode(line)]);
+  const draw = (sentence: number, index: number, bound: number) =>
+    Math.floor((drawWord(keyOfSeed(0), streams.demonstration, sentence, index) / 2 ** 32) * bound);
+  return Array.from({ length: sentences }, (_, n) => {
+    const original = tokenizer.encode(lines[draw(n, 0, lines.length)], { specialTokens: true });
+    const ids = original.slice();
+    for (let i = 0; i < Math.max(1, Math.round(replacedFraction * ids.length)); i++) {
+      ids[1 + draw(n, 1 + 2 * i, ids.length - 2)] = pool[draw(n, 2 + 2 * i, pool.length)];
+    }
+    return { ids, isReplaced: Array.from(ids, (id, i) => id !== original[i]) };
+  });
 }

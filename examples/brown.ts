@@ -44,8 +44,8 @@ async function main(): Promise<void> {
   printReport(await reportHeldOut(folders.run, folders.data));
   heading('6. Model folders', 'for Hugging Face transformers: AutoModel.from_pretrained reads them', folders.model);
   await exportRun(folders.run, folders.model, (message) => console.error(message));
-  heading('7. Held-out sentences', 'with some tokens replaced at random: which does the model mark?');
-  await showSentences(folders.model, folders.data, folders.run);
+  heading('7. Held-out sentences', 'some words were replaced by others: which does the model mark?');
+  await showSentences(folders.model, folders.text, presetTraining('tiny', vocabularySize).validation_fraction);
   console.log(`\nAll of it took ${formatSeconds((performance.now() - start) / 1000)}. Ask the model yourself:`);
   console.log(
     `  node dist/src/cli/main.js detect --model ${folders.model} "The jury said the election was held in the milk ."`,

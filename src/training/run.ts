@@ -18,7 +18,11 @@ const runSchema = z.strictObject({
   format_version: z.literal(1),
   dataset: z.strictObject({ directory: z.string(), manifest_sha256: z.string() }),
   vocabulary: z.strictObject({ sha256: z.string(), size: z.int().positive() }),
-  tokenizer: z.strictObject({ profile: z.enum(['huggingface', 'electra']), lowercase: z.boolean() }),
+  tokenizer: z.strictObject({
+    profile: z.enum(['huggingface', 'electra']),
+    lowercase: z.boolean(),
+    stripAccents: z.boolean(),
+  }),
   training: trainingConfigSchema,
   /** Settings that were changed when the run went on, in order. */
   changes: z.array(
@@ -63,7 +67,7 @@ export async function beginRun(dataset: TokenDataset, training: TrainingConfig):
     format_version: 1,
     dataset: { directory: dataset.directory, manifest_sha256: await manifestSum(dataset) },
     vocabulary,
-    tokenizer: { profile: tokenizer.profile, lowercase: tokenizer.lowercase },
+    tokenizer: { profile: tokenizer.profile, lowercase: tokenizer.lowercase, stripAccents: tokenizer.stripAccents },
     training,
     changes: [],
   };
