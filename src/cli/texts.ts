@@ -1,6 +1,6 @@
 /** The texts that a command is asked about: its arguments, or the lines of standard input. */
-import { createInterface } from 'node:readline';
 import { GalvaniError } from '../errors.js';
+import { linesOf, wholeLines } from '../text/line-stream.js';
 
 /** Lines are given on in parcels, so that a long stream is answered while it comes and a pass has enough to do. */
 const parcelLines = 256;
@@ -19,12 +19,8 @@ export async function* readTexts(given: readonly string[]): AsyncGenerator<strin
       kind: 'wrongUse',
     });
   }
-  let parcel: string[] = [];
-  for await (const line of createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })) {
-    parcel.push(line);
-    if (parcel.length < parcelLines) continue;
-    yield parcel;
-    parcel = [];
+  for await (const block of wholeLines(process.stdin)) {
+    const lines = linesOf(block);
+    for (let first = 0; first < lines.length; first += parcelLines) yield lines.slice(first, first + parcelLines);
   }
-  if (parcel.length > 0) yield parcel;
 }

@@ -49,9 +49,7 @@ function joinNames(ids: Uint32Array, names: readonly string[], separator: string
 }
 
 function readStrings(block: Uint8Array, where: string, firstLine: number): string[] {
-  const lines = Buffer.from(block.buffer, block.byteOffset, block.length).toString('utf8').split('\n');
-  if (lines.at(-1) === '') lines.pop();
-  return lines.map((line, i) => {
+  return linesOf(block).map((line, i) => {
     const value = parseOrUndefined(line);
     if (typeof value === 'string') return value;
     throw new GalvaniError({
@@ -73,8 +71,15 @@ function parseOrUndefined(line: string): unknown {
   }
 }
 
+/** The lines of a block as strings; a last line without LF counts, an empty rest does not. */
+export function linesOf(block: Uint8Array): string[] {
+  const lines = Buffer.from(block.buffer, block.byteOffset, block.length).toString('utf8').split('\n');
+  if (lines.at(-1) === '') lines.pop();
+  return lines;
+}
+
 /** The stream cut behind its line ends; the last block may end without one. */
-async function* wholeLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* wholeLines(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let held: Uint8Array[] = []; // the beginning of a line that has not ended
   for await (const chunk of input) {
     const end = chunk.lastIndexOf(0x0a) + 1;

@@ -57,6 +57,18 @@ test('detect reads lines of standard input, empty ones too, and gives arguments 
   assert.equal(run(['detect', '--model', pair, '--json', 'the cat']).stdout, `${first}\n`);
 });
 
+test('lines of standard input end at LF alone, as for tokenize', () => {
+  const { stdout } = run(['detect', '--model', pair, '--json'], 'the\u2028cat\rwalked\u2029.\nthe cat');
+  const lines = stdout.trimEnd().split('\n');
+  assert.deepEqual(
+    lines.map((line) => JSON.parse(line).tokens),
+    [
+      ['the', 'cat', 'walk', '##ed', '.'],
+      ['the', 'cat'],
+    ],
+  );
+});
+
 test('detect computes on the wasm engine unless another is named, and ends', () => {
   const args = ['detect', '--model', pair, '--json', 'the jury walked'];
   const { status, stdout, stderr } = spawnSync(process.execPath, [galvani, ...args], { encoding: 'utf8' });
