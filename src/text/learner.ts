@@ -7,7 +7,7 @@
  * that still gives at least `size` pieces; the rarest of those are dropped until `size` are left.
  *
  * All substrings live in one trie (word-initial and continuing ones under two roots). A count is added at the end of each
- * suffix only and summed towards the root, so that a round is linear in the nodes. Memory: 33 bytes a distinct substring.
+ * suffix only and summed towards the root, so that a round is linear in the nodes. Memory: about 60 bytes a distinct substring.
  *
  * Source: tensorflow/text 35a4504, tools/wordpiece_vocab/wordpiece_tokenizer_learner_lib.py. Differs: its code takes the count
  * of a substring from its prefixes also where the substring is not kept, its documentation only where it is kept, as here
@@ -118,12 +118,13 @@ class SubstringTrie {
 
   readonly #texts: readonly Text[];
   readonly #parent: number[] = [-1, -1];
-  readonly #character: string[] = ['', ''];
+  readonly #codePoint: number[] = [-1, -1];
   readonly #depth: number[] = [0, 0];
   /** Nodes of the whole suffixes of each word, one for each place in it; word w's begin at firstSuffix[w]. */
   readonly #suffixes: number[] = [];
   readonly #firstSuffix: number[] = [];
-  readonly #children = new Map<string, number>();
+  /** Children by (parent, code point), 0 = free; at most half full. A Map holds 2²⁴ of them, and takes twice the memory. */
+  #slots = new Int32Array(1 << 16);
   readonly #counts: Float64Array;
   /** What pieces below a node took from it. */
   readonly #taken: Float64Array;
@@ -136,12 +137,13 @@ class SubstringTrie {
     const alphabet = new Set<number>();
     for (const { characters } of texts) {
       this.#firstSuffix.push(this.#suffixes.length);
-      for (let start = 0; start < characters.length; start++) {
+      const codePoints = characters.map((character) => character.codePointAt(0) as number);
+      for (let start = 0; start < codePoints.length; start++) {
         let node = start === 0 ? 0 : 1;
-        for (let end = start; end < characters.length; end++) node = this.#findOrAdd(node, characters[end]);
+        for (let end = start; end < codePoints.length; end++) node = this.#findOrAdd(node, codePoints[end]);
         this.#suffixes.push(node);
-        alphabet.add(this.#findOrAdd(0, characters[start]));
-        if (characters.length > 1) alphabet.add(this.#findOrAdd(1, characters[start]));
+        alphabet.add(this.#findOrAdd(0, codePoints[start]));
+        if (codePoints.length > 1) alphabet.add(this.#findOrAdd(1, codePoints[start]));
       }
     }
     this.alphabetNodes.push(...alphabet);
@@ -152,15 +154,32 @@ class SubstringTrie {
     this.#longestPiece = new Int32Array(nodes);
   }
 
-  #findOrAdd(parent: number, character: string): number {
-    const key = character + parent;
-    const found = this.#children.get(key);
-    if (found !== undefined) return found;
+  #findOrAdd(parent: number, codePoint: number): number {
+    const slot = this.#slotOf(parent, codePoint);
+    if (this.#slots[slot] !== 0) return this.#slots[slot];
     const node = this.#parent.push(parent) - 1;
-    this.#character.push(character);
+    this.#codePoint.push(codePoint);
     this.#depth.push(this.#depth[parent] + 1);
-    this.#children.set(key, node);
+    this.#slots[slot] = node;
+    if (2 * node > this.#slots.length) this.#growSlots();
     return node;
+  }
+
+  /** Where the child is, or belongs: linear probing. */
+  #slotOf(parent: number, codePoint: number): number {
+    const mask = this.#slots.length - 1;
+    const mixed = Math.imul(parent ^ Math.imul(codePoint, 0x85ebca6b), 0x9e3779b1);
+    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
+      const node = this.#slots[slot];
+      if (node === 0 || (this.#parent[node] === parent && this.#codePoint[node] === codePoint)) return slot;
+    }
+  }
+
+  #growSlots(): void {
+    this.#slots = new Int32Array(2 * this.#slots.length);
+    for (let node = 2; node < this.#parent.length; node++) {
+      this.#slots[this.#slotOf(this.#parent[node], this.#codePoint[node])] = node;
+    }
   }
 
   /** No substring occurs more often than this. */
@@ -218,7 +237,7 @@ class SubstringTrie {
   #textOf(node: number): string {
     let text = '';
     let at = node;
-    for (; at > 1; at = this.#parent[at]) text = this.#character[at] + text;
+    for (; at > 1; at = this.#parent[at]) text = String.fromCodePoint(this.#codePoint[at]) + text;
     return at === 1 ? `##${text}` : text;
   }
 }
