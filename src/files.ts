@@ -64,14 +64,27 @@ export async function sha256File(file: string): Promise<string> {
   return hash.digest('hex');
 }
 
+/** One system call moves at most 2 GiB. */
+const mostBytes = 1 << 30;
+
 /** `FileHandle.write` may take a part of what it is given; this goes on until all of it is written. */
 export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0;
   while (done < bytes.byteLength) {
-    // 1 GiB at a time: one system call moves at most 2 GiB.
-    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.byteLength - done, 1 << 30));
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.byteLength - done, mostBytes));
     done += bytesWritten;
   }
+}
+
+/** `FileHandle.read` may give a part of what is asked for; this goes on until `into` is full or the file ends. @returns bytes read */
+export async function readFully(handle: FileHandle, into: Uint8Array, position: number): Promise<number> {
+  let done = 0;
+  while (done < into.byteLength) {
+    const { bytesRead } = await handle.read(into, done, Math.min(into.byteLength - done, mostBytes), position + done);
+    if (bytesRead === 0) break;
+    done += bytesRead;
+  }
+  return done;
 }
 
 /** What hinders a write, by the system's code for it, and whether another place would help. */

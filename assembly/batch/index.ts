@@ -1,5 +1,5 @@
 /**
- * The batch module: token windows → the planes of one batch (src/batching/slot.ts says what they are).
+ * The batch module: token windows → the planes of one batch (src/batching/plan.ts lays them out).
  *
  *   gatherRow, padRow → ids   drawWords → draws   maskRows → places, seen, counts   drawReplacements → given
  *

@@ -1,8 +1,8 @@
 /**
  * `galvani prepare`: text files to token shards. The bytes of the output depend on the inputs, the vocabulary and the
  * settings, never on the number of threads or on where a run was killed. Everything is written into a folder beside the
- * output and renamed as the last act. Memory: about 40 bytes of wasm for each byte of a range, on each thread, and the
- * blocks in flight.
+ * output and renamed as the last act. Memory: on each thread a range, its ids and the encoder's window (text/encoder.ts),
+ * and the blocks in flight.
  */
 import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';

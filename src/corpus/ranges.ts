@@ -7,7 +7,7 @@
 import type { InputFile } from './inputs.js';
 
 /** 4 MiB: the pool's cost of a task (about 0.1 ms) is below 1 % of the work, and few ranges in flight stay small. */
-export const defaultRangeBytes = 4 << 20;
+const defaultRangeBytes = 4 << 20;
 
 export interface Range {
   path: string;

@@ -123,7 +123,7 @@ export function locateExample(index: ExampleIndex, number: number): Example {
 }
 
 /** The last i in [0, n) with valueAt(i) ≤ value, valueAt ascending and valueAt(0) ≤ value. */
-function lastAtMost(n: number, valueAt: (i: number) => number, value: number): number {
+export function lastAtMost(n: number, valueAt: (i: number) => number, value: number): number {
   let low = 0;
   let high = n;
   while (high - low > 1) {

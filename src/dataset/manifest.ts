@@ -14,7 +14,7 @@ export const sumsFile = 'SHA256SUMS';
 const count = z.int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-export const manifestSchema = z.strictObject({
+const manifestSchema = z.strictObject({
   format: z.literal('galvani-tokens'),
   formatVersion: z.literal(1),
   vocabulary: z.strictObject({

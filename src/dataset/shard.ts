@@ -24,7 +24,7 @@ import {
 } from 'apache-arrow';
 import { Footer } from 'apache-arrow/ipc/metadata/file';
 import { type RecordBatch as BatchMetadata, Message } from 'apache-arrow/ipc/metadata/message';
-import { explainWriteError, writeFully } from '../files.js';
+import { explainWriteError, readFully, writeFully } from '../files.js';
 import type { TokenIds } from './block.js';
 import type { Manifest } from './manifest.js';
 
@@ -36,7 +36,7 @@ export interface BatchRows {
   lineOffsets: Int32Array;
 }
 
-export function shardSchema(idType: Manifest['idType']): Schema {
+function shardSchema(idType: Manifest['idType']): Schema {
   const item = (type: DataType) => new List(new Field('item', type, true));
   return new Schema([
     new Field('input_ids', item(idType === 'uint16' ? new Uint16() : new Uint32()), true),
@@ -193,11 +193,6 @@ export async function readAt(handle: FileHandle, position: number, length: numbe
   if (position < 0 || length < 0) throw new RangeError('a file that is too short');
   // Its own memory, so that views of 2 and 4 bytes begin aligned.
   const bytes = Buffer.from(new ArrayBuffer(length));
-  let done = 0;
-  while (done < length) {
-    const { bytesRead } = await handle.read(bytes, done, Math.min(length - done, 1 << 30), position + done);
-    if (bytesRead === 0) throw new RangeError('a file that is too short');
-    done += bytesRead;
-  }
+  if ((await readFully(handle, bytes, position)) < length) throw new RangeError('a file that is too short');
   return bytes;
 }

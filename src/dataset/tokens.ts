@@ -5,7 +5,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { GalvaniError } from '../errors.js';
 import type { ShardPiece } from './dataset.js';
-import type { TokenRun } from './examples.js';
+import { lastAtMost, type TokenRun } from './examples.js';
 
 export class TokenReader {
   private readonly files: (number | undefined)[] = [];
@@ -18,7 +18,7 @@ export class TokenReader {
   /** Copy the ids of a run into `target` from byte `at` on. @returns the byte behind them. */
   read({ shard, startToken, tokens }: TokenRun, target: Uint8Array, at: number): number {
     const { path, pieces } = this.shards[shard];
-    let piece = pieceOf(pieces, startToken);
+    let piece = lastAtMost(pieces.length, (i) => pieces[i].firstToken, startToken);
     for (let token = startToken; token < startToken + tokens; piece++) {
       const { firstToken, tokens: pieceTokens, fileOffset } = pieces[piece];
       const end = Math.min(startToken + tokens, firstToken + pieceTokens);
@@ -56,16 +56,4 @@ export class TokenReader {
       });
     }
   }
-}
-
-/** The last piece that begins at or before a token. */
-function pieceOf(pieces: readonly ShardPiece[], token: number): number {
-  let low = 0;
-  let high = pieces.length;
-  while (high - low > 1) {
-    const middle = (low + high) >>> 1;
-    if (pieces[middle].firstToken <= token) low = middle;
-    else high = middle;
-  }
-  return low;
 }

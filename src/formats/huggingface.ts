@@ -12,6 +12,7 @@ import { GalvaniError } from '../errors.js';
 import { explainWriteError, publishFolder, writeFileDurably } from '../files.js';
 import { type ElectraConfig, electraConfigSchema, type ModelConfig } from '../model/config.js';
 import { keysOf, type ModelPart, parametersOf } from '../model/parameters.js';
+import { sizeOf } from '../ops/operation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { readJson } from './json.js';
 import { readSafetensors, type StoredTensor, writeSafetensors } from './safetensors.js';
@@ -156,7 +157,7 @@ async function writeParts(directory: string, part: ModelPart, trained: TrainedMo
 function storedOf(weights: WeightsByName, name: string, shape: readonly number[]): StoredTensor | undefined {
   const values = weights.get(name);
   if (values === undefined) return undefined;
-  return { shape: values.length === countOf(shape) ? shape : [values.length], values };
+  return { shape: values.length === sizeOf(shape) ? shape : [values.length], values };
 }
 
 function configText(part: ModelPart, config: ElectraConfig): string {
@@ -316,10 +317,6 @@ function floatsOf(
     remedy: 'Weights and config.json must belong to one model.',
     kind: 'badInput',
   });
-}
-
-function countOf(shape: readonly number[]): number {
-  return shape.reduce((product, extent) => product * extent, 1);
 }
 
 async function listFolder(directory: string): Promise<string[]> {

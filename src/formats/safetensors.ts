@@ -12,7 +12,8 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { z } from 'zod';
 import { GalvaniError } from '../errors.js';
-import { writeFileDurably } from '../files.js';
+import { readFully, writeFileDurably } from '../files.js';
+import { sizeOf } from '../ops/operation.js';
 
 export interface StoredTensor {
   readonly shape: readonly number[];
@@ -45,7 +46,7 @@ export function encodeSafetensors(tensors: StoredTensors, metadata?: Metadata): 
   const pieces: Uint8Array[] = [];
   let offset = 0;
   for (const [name, { shape, values }] of tensors) {
-    if (countOf(shape) !== values.length) {
+    if (sizeOf(shape) !== values.length) {
       throw new Error(`internal: ${name} has ${values.length} values for shape [${shape}]`);
     }
     const dtype = values instanceof Int32Array ? 'I32' : 'F32';
@@ -156,7 +157,7 @@ function checkLayout(entries: readonly [string, Entry][], dataBytes: number, fil
   let end = 0;
   let before = 'the header';
   for (const [name, { shape, from, to }] of entries.toSorted(([, a], [, b]) => a.from - b.from || a.to - b.to)) {
-    const bytes = countOf(shape) * valueBytes;
+    const bytes = sizeOf(shape) * valueBytes;
     if (to - from !== bytes) {
       throw damaged(file, `${bytes} bytes for shape [${shape.join(', ')}]`, `data_offsets ${from} to ${to}`, name);
     }
@@ -169,25 +170,16 @@ function checkLayout(entries: readonly [string, Entry][], dataBytes: number, fil
 }
 
 function viewOf(data: ArrayBufferLike, { dtype, shape, from }: Entry): StoredTensor {
-  const count = countOf(shape);
+  const count = sizeOf(shape);
   return { shape, values: dtype === 'I32' ? new Int32Array(data, from, count) : new Float32Array(data, from, count) };
 }
 
 /** `bytes` bytes from `position`, in a buffer of their own. */
 async function readAt(handle: FileHandle, position: number, bytes: number, file: string): Promise<Uint8Array> {
   const into = new Uint8Array(bytes);
-  let done = 0;
-  while (done < bytes) {
-    // 1 GiB at a time: one system call moves at most 2 GiB.
-    const { bytesRead } = await handle.read(into, done, Math.min(bytes - done, 1 << 30), position + done);
-    if (bytesRead === 0) throw damaged(file, `${position + bytes} bytes`, `a file cut to ${position + done} meanwhile`);
-    done += bytesRead;
-  }
+  const read = await readFully(handle, into, position);
+  if (read < bytes) throw damaged(file, `${position + bytes} bytes`, `a file cut to ${position + read} meanwhile`);
   return into;
-}
-
-function countOf(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 function damaged(file: string, expected: string, got: string, tensor?: string): GalvaniError {

@@ -58,7 +58,7 @@ export async function readTokenizer(directory: string): Promise<FolderTokenizer 
   return { tokenizer, maxLength: config.model_max_length };
 }
 
-export function tokenizerText(vocabulary: Vocabulary, settings: TokenizerSettings): string {
+function tokenizerText(vocabulary: Vocabulary, settings: TokenizerSettings): string {
   const special = (id: string, type: number) => ({ SpecialToken: { id, type_id: type } });
   const sequence = (id: string, type: number) => ({ Sequence: { id, type_id: type } });
   const template = (name: '[CLS]' | '[SEP]') => ({ id: name, ids: [vocabulary.specialId(name)], tokens: [name] });
