@@ -112,26 +112,22 @@ async function writeAll(
     idType: idTypeFor(vocabulary.size),
     vocabularySize: vocabulary.size,
   };
+  // Sizes alone: a corpus of a terabyte makes a quarter of a million tasks.
+  const tasks = [...planTasks(files, rangeBytes)];
   const bytesTotal = files.reduce((sum, file) => sum + file.bytes, 0);
   let bytesDone = 0;
-  // Tasks are handed out ahead of the blocks that come back; sizes wait here for theirs.
-  const taskBytes: number[] = [];
-  function* tasks(): Generator<Task> {
-    for (const task of planTasks(files, rangeBytes)) {
-      taskBytes.push(task.reduce((sum, range) => sum + range.length, 0));
-      yield task;
-    }
-  }
+  let tasksDone = 0;
   const worker = new URL('./worker.js', import.meta.url);
   try {
-    for await (const block of runInOrder<Task, TokenBlock>(tasks(), describeTask, {
+    for await (const block of runInOrder<Task, TokenBlock>(tasks, describeTask, {
       worker,
       workerData,
-      threads,
+      // More could do nothing; a small corpus on a large machine starts one.
+      threads: Math.max(1, Math.min(threads, tasks.length)),
       signal,
     })) {
       await writer.append(block);
-      bytesDone += taskBytes.shift() ?? 0;
+      bytesDone += tasks[tasksDone++].reduce((sum, range) => sum + range.length, 0);
       onProgress?.({ bytesDone, bytesTotal, tokens: writer.tokens });
     }
     if (writer.tokens === 0) throw emptyCorpus(files, bytesTotal);
