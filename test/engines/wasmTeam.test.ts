@@ -212,10 +212,7 @@ test('what cannot be addressed is refused with what it needs, before anything is
   build.output('sum', sum);
   await assert.rejects(wasmEngine.load({ infer: build.finish() }), (error) => {
     assert.ok(error instanceof GalvaniError);
-    assert.match(
-      error.message,
-      /fit into 4\.00 GiB.*got 4\.47 GiB: 4\.47 GiB of variables.*smaller model/,
-    );
+    assert.match(error.message, /fit into 4\.00 GiB.*got 4\.47 GiB: 4\.47 GiB of variables.*smaller model/);
     return true;
   });
 });
