@@ -135,7 +135,7 @@ const presets: Record<PresetName, PresetTraining> = {
   small: {
     num_train_steps: 1_000_000,
     batch_size: 128,
-    micro_batch_size: 128,
+    micro_batch_size: 16,
     sequence_length: 128,
     learning_rate: 5e-4,
   },
