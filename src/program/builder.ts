@@ -53,11 +53,17 @@ export class ProgramBuilder implements Build {
     return tensor;
   }
 
-  /** Sets what a variable holds after the program; once per variable. */
+  /**
+   * Sets what a variable holds after the program; once per variable. Not to what another variable held before it: engines
+   * write variables one after another.
+   */
   assign(name: string, value: Tensor): void {
     const variable = this.#variables[name];
     if (!variable || variable.assigned !== undefined) {
       throw new Error(`internal: variable ${name} is ${variable ? 'assigned twice' : 'not there'}`);
+    }
+    if (this.#tensors[value.id].kind === 'variable' && value.id !== variable.tensor) {
+      throw new Error(`internal: variable ${name} is assigned another variable, ${this.#tensors[value.id].name}`);
     }
     this.#variables[name] = { ...variable, assigned: value.id };
   }

@@ -2,7 +2,7 @@
  * Reverse mode: walks the operations backwards and appends, for each, what its gradient rule asks for.
  *
  * A tensor with several uses gets one gradient: rules that can add to a target (`accumulates`) are handed what is
- * there already, for the others an `add` is appended. Operations that do not lie between a parameter and the objective
+ * there already, for the others, and where one operation takes a tensor twice, an `add` is appended. Operations that do not lie between a parameter and the objective
  * are passed over; integers carry no gradient, so sampling stops it by itself.
  */
 import { add, constant } from '../ops/arithmetic.js';
@@ -45,8 +45,10 @@ function appendOne(
 ): void {
   const definition = operations.get(operation.name);
   if (!definition?.gradient) throw new Error(`internal: operation ${operation.name} has no gradient rule`);
-  const accumulates = operation.inputs.map((_, i) => definition.accumulates?.includes(i) ?? false);
-  const previous = operation.inputs.map((id, i) => (needed[i] && accumulates[i] ? gradients.get(id) : undefined));
+  const previous = operation.inputs.map((id, i) => {
+    const accumulates = needed[i] && definition.accumulates?.includes(i) && operation.inputs.indexOf(id) === i;
+    return accumulates ? gradients.get(id) : undefined;
+  });
   const results = definition.gradient({
     build,
     inputs: operation.inputs.map((id) => (id < 0 ? undefined : build.tensor(id))) as Tensor[],
@@ -59,7 +61,7 @@ function appendOne(
   for (const [i, result] of results.entries()) {
     if (!needed[i] || !result) continue;
     const id = operation.inputs[i];
-    const known = accumulates[i] ? undefined : gradients.get(id);
+    const known = previous[i] ? undefined : gradients.get(id);
     gradients.set(id, known ? add(build, known, result) : result);
   }
 }

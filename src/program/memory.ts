@@ -1,6 +1,6 @@
 /**
  * Where every value of a program lives: buffers are shared by liveness, and an operation writes over an input that
- * nobody reads again where its definition allows it. Inputs and variables have memory of their own.
+ * nobody reads again where its definition allows it and it takes that input once. Inputs and variables have memory of their own.
  *
  * Variables are updated in place where their new value comes from an operation that can (adamW); the others are
  * copied after the last operation. Placement: largest first, at the lowest offset that is free for its whole life.
@@ -38,10 +38,9 @@ export function bytesOf(program: Program, tensor: number): number {
 
 export function planMemory(program: Program): MemoryPlan {
   const lastReads = findLastReads(program);
-  const assignedTo = new Map<number, number>();
-  for (const { tensor, assigned } of Object.values(program.variables)) {
-    if (assigned !== undefined && assigned !== tensor) assignedTo.set(assigned, tensor);
-  }
+  const assignments = Object.values(program.variables).flatMap(({ tensor, assigned }): [number, number][] =>
+    assigned === undefined || assigned === tensor ? [] : [[assigned, tensor]],
+  );
   const inVariable = new Array<number>(program.tensors.length).fill(-1);
   const bufferOf = new Map<number, Buffer>();
   const buffers: Buffer[] = [];
@@ -50,7 +49,7 @@ export function planMemory(program: Program): MemoryPlan {
     const taken = new Set<number>();
     for (const [position, output] of operation.outputs.entries()) {
       const last = Math.max(index, lastReads.get(output) ?? index);
-      const input = findReusable(program, operation, position, index, lastReads, taken, assignedTo);
+      const input = findReusable(program, operation, position, index, lastReads, taken);
       if (input !== undefined) taken.add(input);
       if (input !== undefined && program.tensors[input].kind === 'variable') {
         inVariable[output] = input;
@@ -78,7 +77,7 @@ export function planMemory(program: Program): MemoryPlan {
   const bytes = placeBuffers(buffers);
   const offsets = new Array<number>(program.tensors.length).fill(-1);
   for (const buffer of buffers) for (const tensor of buffer.tensors) offsets[tensor] = buffer.offset;
-  const copies = [...assignedTo].filter(([value, variable]) => inVariable[value] !== variable);
+  const copies = assignments.filter(([value, variable]) => inVariable[value] !== variable);
   return { bytes, offsets, inVariable, copies };
 }
 
@@ -102,15 +101,15 @@ function findReusable(
   index: number,
   lastReads: Map<number, number>,
   taken: Set<number>,
-  assignedTo: Map<number, number>,
 ): number | undefined {
   const output = operation.outputs[position];
   for (const [outputPosition, inputPosition] of operations.get(operation.name)?.inPlace ?? []) {
     const input = operation.inputs[inputPosition] ?? -1;
     if (outputPosition !== position || input < 0 || taken.has(input) || lastReads.get(input) !== index) continue;
     if (bytesOf(program, input) !== bytesOf(program, output)) continue;
-    const kind = program.tensors[input].kind;
-    if (kind === 'value' || (kind === 'variable' && assignedTo.get(output) === input)) return input;
+    if (operation.inputs.indexOf(input) !== operation.inputs.lastIndexOf(input)) continue;
+    const { kind, name } = program.tensors[input];
+    if (kind === 'value' || (kind === 'variable' && program.variables[name].assigned === output)) return input;
   }
   return undefined;
 }
