@@ -186,9 +186,10 @@ export function sumLanesWide(x: v128): f64 {
 
 /**
  * ln(x) in float64 for normal positive x, to 1e-15: x = 2ᵉ m, ln m = 2 artanh((m − 1) / (m + 1)), |…| ≤ 0.172.
- * For the few numbers a row that a loss is made of.
+ * What is not finite comes out as it is. For the few numbers a row that a loss is made of.
  */
 export function logWide(x: f64): f64 {
+  if (!isFinite(x)) return x;
   const bits = reinterpret<i64>(x);
   const e = (bits - 0x3fe6a09e667f3bcd) >> 52;
   const m = reinterpret<f64>(bits - (e << 52));
