@@ -8,6 +8,11 @@
 import { philoxBlock } from '../philox';
 import { SCRATCH_BLOCK, SCRATCH_WORDS } from './scratch';
 
+/** Scratch that holds no block yet: this number is beyond all that indices reach. */
+export function forgetDecisions(scratch: usize): void {
+  store<u64>(scratch + SCRATCH_BLOCK, u64.MAX_VALUE);
+}
+
 /** Makes scratch hold the decisions [32 · block, 32 · block + 32). */
 export function drawDecisions(draw: usize, stream: u32, block: u64, scratch: usize): void {
   const seedLow = load<u32>(draw);

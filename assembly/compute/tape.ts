@@ -8,6 +8,7 @@
  * A new kernel is one line here, one opcode in opcodes.ts, and its function.
  */
 import { attention, attentionGradient } from './attention';
+import { barrier } from './barrier';
 import { binaryCrossEntropyGradient, binaryCrossEntropyRows, binaryCrossEntropySum } from './binaryCrossEntropy';
 import { activationGradient, add, copy, dropout, fill, scale } from './elementwise';
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
@@ -16,7 +17,6 @@ import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
-import { barrier } from './team';
 
 @external("env", "now")
 declare function now(): f64;

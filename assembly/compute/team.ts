@@ -1,37 +1,8 @@
-/**
- * A team of threads on one memory: the barrier between entries of a tape, and the loop in which a thread waits for work.
- *
- * Waiting spins for `spins` loads, then sleeps in memory.atomic.wait32, so that more threads than cores are slow, never
- * stuck. A sleeper announces itself before it looks a last time, and a waker changes the word before it looks for
- * sleepers: one of the two sees the other (all atomics are sequentially consistent).
- */
+/** A thread of the team: the loop in which it waits for work, walks the tape that it is given, and says that it is done. */
+import { barrier, waitUntilChanged } from './barrier';
+import { forgetDecisions } from './draws';
 import { Control } from './opcodes';
 import { walk } from './tape';
-
-/** Returns when all threads have called it. */
-export function barrier(control: usize, threads: i32, spins: i32): void {
-  if (threads == 1) return;
-  const generation = control + Control.Generation;
-  // Read before arriving: it cannot advance until this thread has arrived.
-  const before = atomic.load<i32>(generation);
-  if (atomic.add<i32>(control + Control.Arrived, 1) == threads - 1) {
-    atomic.store<i32>(control + Control.Arrived, 0);
-    atomic.store<i32>(generation, before + 1);
-    if (atomic.load<i32>(control + Control.Sleepers) > 0) atomic.notify(generation, threads);
-  } else {
-    waitUntilChanged(control, generation, before, spins);
-  }
-}
-
-/** Waits until the word at `address` is no longer `before`. */
-function waitUntilChanged(control: usize, address: usize, before: i32, spins: i32): void {
-  for (let i = 0; i < spins; i++) {
-    if (atomic.load<i32>(address) != before) return;
-  }
-  atomic.add<i32>(control + Control.Sleepers, 1);
-  while (atomic.load<i32>(address) == before) atomic.wait<i32>(address, before, -1);
-  atomic.sub<i32>(control + Control.Sleepers, 1);
-}
 
 /**
  * The life of one thread: waits for a job, walks its tape, and says when the whole team is done with it. Two jobs may
@@ -40,6 +11,7 @@ function waitUntilChanged(control: usize, address: usize, before: i32, spins: i3
  * scratch: this thread's own memory, see scratch.ts.
  */
 export function serve(control: usize, thread: i32, threads: i32, spins: i32, scratch: usize): void {
+  forgetDecisions(scratch);
   let job = 0;
   while (true) {
     waitUntilChanged(control, control + Control.Submitted, job, spins);

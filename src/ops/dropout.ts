@@ -1,7 +1,7 @@
 /**
  * y = x · keep / (1 − p): the draw of every decision is a pure function of (seed, step, stream, index over the batch).
  *
- * Decision i of a stream is 16 bits: half i & 1 (low half first) of draw ⌊i / 2⌋, dropped if below t = round(p · 65536);
+ * Decision i of a stream is 16 bits: half i & 1 (low half first) of draw ⌊i / 2⌋, dropped if below t = round(p · 65536) ≤ 65535;
  * what stays is scaled by 65536 / (65536 − t). The gradient is the same operation on dy: the mask is drawn again, not
  * stored. `draw` is int32 [4]: seed low, seed high, step, first row of this part of the batch, so that a micro-batch
  * draws what its rows would draw in the whole batch (decision index = element + first row · elements a row).
@@ -37,8 +37,9 @@ export function readDraw(draw: Values): Draw {
   return { key: { low: draw[0] >>> 0, high: draw[1] >>> 0 }, step: draw[2] >>> 0, firstRow: draw[3] >>> 0 };
 }
 
+/** Below 65536, so that something stays for any p < 1. */
 export function dropoutThreshold(probability: number): number {
-  return Math.round(probability * 65536);
+  return Math.min(65535, Math.round(probability * 65536));
 }
 
 /** What decision `index` multiplies its element by: 0 or 65536 / (65536 − threshold). */
