@@ -8,7 +8,7 @@
  *     MultiplyRows     A[m][k] = a[m][k]
  *     MultiplyColumns  A[m][k] = a[k][m]     dyᵀ · x
  *
- * C is cut into tiles that the host chooses by shape alone; K into blocks of K_BLOCK, whose panel (16 KiB) stays in the
+ * C is cut into tiles that the host chooses by shape alone; K into blocks of Block.Depth, whose panel (16 KiB) stays in the
  * first cache while the bands of the tile stream from the second. Eight accumulators hide the latency of a multiply-add
  * (4 cycles, two a cycle). start: zero, a bias row, or a matrix like C, which may be C.
  *
@@ -17,10 +17,9 @@
  * measured peak of 58 (one core of an AMD EPYC at 3.6 GHz, Node 20, relaxed SIMD).
  */
 import { gelu4, madd, tanh4 } from './math';
+import { Block } from './opcodes';
 import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
 import { firstUnit, unitsOf } from './shares';
-
-export const K_BLOCK: i32 = 512;
 
 /** Rows of a source that one unit of PackRows copies. */
 const PACK_ROWS: i32 = 64;
@@ -134,7 +133,7 @@ export function packRows(args: usize, thread: i32, threads: i32): void {
 /**
  * a, row stride of a, panels, c, start or 0, row stride of start (0: one row for all), M, N, K, tile rows, tile
  * columns (a multiple of 8), activation (0 none, 1 gelu, 2 tanh), y: activation(c) where there is one. scratch holds
- * K_BLOCK × tile rows.
+ * Block.Depth × tile rows.
  */
 export function multiplyRows(args: usize, thread: i32, threads: i32, scratch: usize): void {
   multiply(args, thread, threads, scratch, false);
@@ -170,8 +169,8 @@ function multiply(args: usize, thread: i32, threads: i32, scratch: usize, transp
     const m1 = min(rows, m0 + tileRows);
     const n0 = (tile % across) * tileColumns;
     const n1 = min(columns, n0 + tileColumns);
-    for (let k0 = 0; k0 < depth; k0 += K_BLOCK) {
-      const deep = min(K_BLOCK, depth - k0);
+    for (let k0 = 0; k0 < depth; k0 += Block.Depth) {
+      const deep = min<i32>(Block.Depth, depth - k0);
       const bands = scratch + SCRATCH_WORK;
       if (transposed) packColumns(a + <usize>k0 * aStride + (<usize>m0 << 2), bands, m1 - m0, deep, aStride);
       else packBands(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);

@@ -6,14 +6,12 @@
  */
 import { philoxBlock } from '../philox';
 import { exp4, log4, logPlus4, logWide, madd, sumLanesWide } from './math';
+import { Block } from './opcodes';
 import { SCRATCH_WORK } from './scratch';
 import { firstUnit } from './shares';
 
 /** Elements whose exponentials are added in float32 before they join a float64 sum. */
 const SUM_BLOCK: i32 = 256;
-
-/** Ids whose noise is drawn at a time; scratch holds that many words and 16 more. */
-const NOISE_BLOCK: i32 = 256;
 
 /**
  * logits, targets, counts, draw, sampled, logSumExp, records, rows, places a row of the batch, V, stream, sample (0/1),
@@ -123,8 +121,8 @@ function sampleRow(args: usize, logits: usize, row: i32, target: i32, scratch: u
   let values = f32x4.splat(-Infinity);
   let indices = i32x4.splat(0);
   let index = i32x4(0, 1, 2, 3);
-  for (let id0 = 0; id0 < pieces; id0 += NOISE_BLOCK) {
-    const end = min(pieces, id0 + NOISE_BLOCK);
+  for (let id0 = 0; id0 < pieces; id0 += Block.Noise) {
+    const end = min(pieces, id0 + Block.Noise);
     const begin = first + <u64>id0;
     let word = noise + (<usize>(begin & 15) << 2);
     drawWords(noise, draw, stream, begin & ~15, end - id0 + <i32>(begin & 15));

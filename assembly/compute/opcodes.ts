@@ -1,5 +1,6 @@
 /**
- * What a tape can say. Written by src/engines/wasm, read by tape.ts: the one file that both compilers read.
+ * What host and kernels must agree about, the one file that both compilers read: what a tape can say (written by
+ * src/engines/wasm, read by tape.ts), the control block, and extents.
  * The number of an opcode is its place; its arguments are listed where its kernel stands.
  */
 export enum Opcode {
@@ -58,6 +59,16 @@ export enum TapeLayout {
   EntryHeaderWords = 3,
   /** Words before the first entry: words of the whole tape, address of the operations' start times or 0. */
   HeaderWords = 2,
+}
+
+/** Extents that a kernel works in, and by which the host sets memory aside. */
+export enum Block {
+  /** Depth of a block of a matrix product. */
+  Depth = 512,
+  /** Elements of one partial sum of squares. */
+  Squares = 4096,
+  /** Words of noise that are drawn at a time. */
+  Noise = 256,
 }
 
 /** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */

@@ -1,21 +1,20 @@
 /**
  * The end of a step: the norm over all gradients, the clipping factor, and AdamW.
  *
- * Squares are summed in float64, SQUARES_UNIT elements a partial sum, and the partial sums in order by one thread.
+ * Squares are summed in float64, Block.Squares elements a partial sum, and the partial sums in order by one thread.
  */
 import { firstElement } from './elementwise';
+import { Block } from './opcodes';
 import { firstUnit, unitsOf } from './shares';
-
-const SQUARES_UNIT: i32 = 4096;
 
 /** x, count, partial sums (f64, one a unit). */
 export function squares(args: usize, thread: i32, threads: i32): void {
   const count = load<i32>(args, 4);
-  const units = unitsOf(count, SQUARES_UNIT);
+  const units = unitsOf(count, Block.Squares);
   const last = firstUnit(units, thread + 1, threads);
   for (let unit = firstUnit(units, thread, threads); unit < last; unit++) {
-    const end = min(count, (unit + 1) * SQUARES_UNIT);
-    store<f64>(load<usize>(args, 8) + (<usize>unit << 3), sumOfSquares(load<usize>(args, 0), unit * SQUARES_UNIT, end));
+    const end = min(count, (unit + 1) * Block.Squares);
+    store<f64>(load<usize>(args, 8) + (<usize>unit << 3), sumOfSquares(load<usize>(args, 0), unit * Block.Squares, end));
   }
 }
 

@@ -1,29 +1,10 @@
 /** One program as a tape: its operations in order, then its outputs to where the host reads them, then what variables become. */
-import { Opcode } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
-import type { Attributes, TensorType } from '../../ops/operation.js';
 import { bytesOf, type MemoryPlan } from '../../program/memory.js';
 import { type Program, typesOf } from '../../program/program.js';
+import { copy, type TensorPlace } from './operationCall.js';
 import { operationWriters } from './operations/index.js';
-import { absent, type Place, type Ring, reads, TapeWriter, writes } from './tapeWriter.js';
-
-/** A tensor in memory; its number names its contents, which never change (SSA). */
-export interface TensorPlace extends Place {
-  readonly tensor: number;
-}
-
-/** One operation, as the functions that write it see it. */
-export interface OperationCall {
-  readonly tape: TapeWriter;
-  readonly inputTypes: readonly TensorType[];
-  readonly outputTypes: readonly TensorType[];
-  readonly attributes: Attributes;
-  /** Where an input lies; `absent` for one that is not there. */
-  readonly inputs: readonly TensorPlace[];
-  readonly outputs: readonly TensorPlace[];
-}
-
-export type OperationWriter = (call: OperationCall) => void;
+import { absent, type Ring, TapeWriter } from './tapeWriter.js';
 
 /** Where a program's tensors lie in one of the two slots for jobs in flight. */
 export interface Addresses {
@@ -60,10 +41,6 @@ export function compileProgram(program: Program, plan: MemoryPlan, addresses: Ad
   // After the outputs: one of them may be what a variable was before.
   for (const [value, variable] of plan.copies) copy(tape, place(value), place(variable));
   return tape;
-}
-
-export function copy(tape: TapeWriter, from: Place, to: Place): void {
-  tape.put(Opcode.Copy, [reads(from), writes(to), from.bytes / 4]);
 }
 
 function placesOf(program: Program, plan: MemoryPlan, addresses: Addresses): (tensor: number) => TensorPlace {

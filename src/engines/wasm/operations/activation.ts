@@ -2,7 +2,7 @@
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { sizeOf } from '../../../ops/operation.js';
-import { copy, type OperationCall } from '../compile.js';
+import { copy, type OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 import { activationNumbers } from './matrix.js';
 

@@ -2,7 +2,7 @@
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { AdamWAttributes } from '../../../ops/adamW.js';
 import { sizeOf } from '../../../ops/operation.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
 export function writeAdamW({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {

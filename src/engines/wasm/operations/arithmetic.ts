@@ -1,7 +1,7 @@
 /** Constants, sums and multiples, element by element. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { sizeOf } from '../../../ops/operation.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
 export function writeConstant({ tape, outputs: [y], attributes }: OperationCall): void {

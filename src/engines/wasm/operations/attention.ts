@@ -3,7 +3,7 @@
  * assembly/compute/attention.ts draws up.
  */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { type Argument, reads, writes } from '../tapeWriter.js';
 import { dropoutArguments } from './dropout.js';
 

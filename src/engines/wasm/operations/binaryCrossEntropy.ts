@@ -1,6 +1,6 @@
 /** The loss as partial sums a row and their sum by one thread; the gradient row by row. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
 export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs: [loss, hits] }: OperationCall): void {

@@ -1,14 +1,11 @@
 /** The global norm: partial sums of all gradients side by side, then one thread adds them in order. */
-import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import { Block, Opcode } from '../../../../assembly/compute/opcodes.js';
 import { sizeOf } from '../../../ops/operation.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
-/** Elements of one partial sum in optimizer.ts. */
-const unitElements = 4096;
-
 export function writeGlobalNorm({ tape, inputTypes, inputs, outputs: [norm] }: OperationCall): void {
-  const units = inputTypes.map(({ shape }) => Math.ceil(sizeOf(shape) / unitElements));
+  const units = inputTypes.map(({ shape }) => Math.ceil(sizeOf(shape) / Block.Squares));
   const total = units.reduce((sum, count) => sum + count, 0);
   const partialSums = tape.temporary(total * 8);
   let address = partialSums.address;

@@ -2,7 +2,7 @@
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { dropoutThreshold } from '../../../ops/dropout.js';
 import { type Attributes, sizeOf } from '../../../ops/operation.js';
-import { copy, type OperationCall } from '../compile.js';
+import { copy, type OperationCall } from '../operationCall.js';
 import { type Argument, reads, writes } from '../tapeWriter.js';
 
 /** What every kernel that drops is told: stream, threshold (0: nothing drops), scale of what stays. */

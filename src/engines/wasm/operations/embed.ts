@@ -1,7 +1,7 @@
 /** Look-ups of three tables; the gradient begins with what was there, or zeros, and adds in the order of tokens. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { sizeOf } from '../../../ops/operation.js';
-import { copy, type OperationCall } from '../compile.js';
+import { copy, type OperationCall } from '../operationCall.js';
 import { reads, updates, writes } from '../tapeWriter.js';
 
 export function writeEmbed({ tape, inputTypes, inputs, outputs: [sum], outputTypes }: OperationCall): void {

@@ -1,6 +1,6 @@
 /** Rows and ids at places, and rows added back to them. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { absent, reads, writes } from '../tapeWriter.js';
 
 export function writeGatherRows({ tape, inputTypes, inputs, outputs: [gathered], outputTypes }: OperationCall): void {

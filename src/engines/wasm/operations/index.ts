@@ -1,5 +1,5 @@
 /** Operation name → how it is written onto the tape. A new operation is one file here and one line below. */
-import type { OperationWriter } from '../compile.js';
+import type { OperationWriter } from '../operationCall.js';
 import { writeActivationGradient } from './activation.js';
 import { writeAdamW } from './adamW.js';
 import { writeAdd, writeConstant, writeScale } from './arithmetic.js';

@@ -2,7 +2,7 @@
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { absent, type Place, reads, writes } from '../tapeWriter.js';
 import { multiplyColumns, multiplyRows, type ProductStart, packRows, packTransposed, startAtZero } from './matrix.js';
 

@@ -1,11 +1,11 @@
 /** Logits by a matrix product, then a row at a time, then the sum over rows by one thread. */
-import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../compile.js';
+import { Block, Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 import { multiplyRows, packTransposed } from './matrix.js';
 
-/** Bytes of the noise that lmHead.ts draws at a time: 256 words and a block more at either end. */
-const noiseBytes = (256 + 32) * 4;
+/** Bytes of the noise that lmHead.ts draws at a time, and a Philox block of 16 words more at either end. */
+const noiseBytes = (Block.Noise + 32) * 4;
 
 export function writeMaskedLmHead({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
   const [hidden, table, bias, targets, counts, denominators, draw] = inputs;

@@ -1,6 +1,6 @@
 /** How a matrix product is cut and packed: what the writers of linear layers and of the output layer share. */
-import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { TensorPlace } from '../compile.js';
+import { Block, Opcode } from '../../../../assembly/compute/opcodes.js';
+import type { TensorPlace } from '../operationCall.js';
 import { absent, type Place, reads, type TapeWriter, updates, writes } from '../tapeWriter.js';
 
 /** C (rows, columns) with a sum over `depth`. */
@@ -19,9 +19,6 @@ export interface ProductStart {
 export const startAtZero: ProductStart = { place: absent, stride: 0 };
 
 export const activationNumbers = { none: 0, gelu: 1, tanh: 2 } as const;
-
-/** Depth of a block of K in gemm.ts. */
-const blockDepth = 512;
 
 /** Rows and columns of a tile that keep its operands in the second cache. */
 const mostTileRows = 64;
@@ -89,7 +86,7 @@ function put(
   y: Place,
 ): void {
   const { tileRows, tileColumns } = tileOf(shape);
-  tape.needScratch(tileRows * Math.min(blockDepth, shape.depth) * 4);
+  tape.needScratch(tileRows * Math.min(Block.Depth, shape.depth) * 4);
   tape.put(opcode, [
     reads(a),
     aStride,

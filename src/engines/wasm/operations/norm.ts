@@ -1,7 +1,7 @@
 /** Layer normalisation, with and without dropout and residual, and its gradients. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { absent, reads, writes } from '../tapeWriter.js';
 import { dropoutArguments } from './dropout.js';
 

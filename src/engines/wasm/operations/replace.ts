@@ -1,6 +1,6 @@
 /** Other ids at some places, row by row. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../compile.js';
+import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
 export function writeReplace({ tape, inputTypes, inputs, outputs }: OperationCall): void {
