@@ -44,19 +44,20 @@ export function checkIndices(program: string, rules: IndexRules, inputs: Inputs)
 
 function rulesOf(program: Program): Map<number, Rule[]> {
   const rules = new Map<number, Rule[]>();
-  /** Bounds on results that are not inputs themselves: tensor → vocabulary size. */
+  /** Bounds on ids, also where they are no inputs themselves: tensor → the smallest vocabulary that they look up. */
   const bounds = new Map<number, number>();
   const nameOf = new Map(Object.entries(program.inputs).map(([name, tensor]) => [tensor, name]));
   const add = (tensor: number, rule: Rule) => {
     if (nameOf.has(tensor)) rules.set(tensor, [...(rules.get(tensor) ?? []), rule]);
   };
+  const bound = (tensor: number, pieces: number) => bounds.set(tensor, Math.min(pieces, bounds.get(tensor) ?? pieces));
   const shape = (operation: Operation, position: number) => program.tensors[operation.inputs[position]].shape;
 
   // Backwards, so that a result's bound is known before the operation that makes it.
   for (const operation of [...program.operations].reverse()) {
     const [first, second, third, fourth, fifth] = operation.inputs;
     if (operation.name === 'embed') {
-      bounds.set(first, shape(operation, 3)[0]);
+      bound(first, shape(operation, 3)[0]);
       add(first, within(shape(operation, 3)[0]));
       add(second, segments(shape(operation, 0)[1], shape(operation, 1)[1]));
     } else if (operation.name === 'embedGradient') {
@@ -70,24 +71,24 @@ function rulesOf(program: Program): Map<number, Rule[]> {
       add(second, within(shape(operation, 0)[1]));
     } else if (operation.name === 'gatherIds') {
       add(second, within(shape(operation, 0)[1]));
-      const bound = bounds.get(operation.outputs[0]);
-      if (bound !== undefined) add(first, within(bound));
+      const pieces = bounds.get(operation.outputs[0]);
+      if (pieces !== undefined) add(first, within(pieces));
     } else if (operation.name === 'scatterRows') {
       add(second, within(Number(operation.attributes.places)));
     } else if (operation.name === 'replace') {
       const most = shape(operation, 1)[1];
       add(fourth, within(most + 1));
       add(second, inUse(within(shape(operation, 0)[1]), most, nameOf.get(fourth)));
-      const bound = bounds.get(operation.outputs[0]);
-      if (bound !== undefined) {
-        bounds.set(first, bound);
-        add(first, within(bound));
-        add(third, inUse(within(bound), most, nameOf.get(fourth)));
+      const pieces = bounds.get(operation.outputs[0]);
+      if (pieces !== undefined) {
+        bound(first, pieces);
+        add(first, within(pieces));
+        add(third, inUse(within(pieces), most, nameOf.get(fourth)));
       }
     } else if (operation.name === 'maskedLmHead') {
       const most = shape(operation, 3)[1];
       add(fifth, within(most + 1));
-      bounds.set(fourth, shape(operation, 1)[0]);
+      bound(fourth, shape(operation, 1)[0]);
       add(fourth, inUse(within(shape(operation, 1)[0]), most, nameOf.get(fifth)));
     }
   }

@@ -1,4 +1,4 @@
-/** What every engine checks at its border: names of programs and variables, and that inputs are what programs ask for. */
+/** What every engine checks at its border: names of programs and variables, and that arrays are of the sizes and types asked for. */
 import { GalvaniError, nearestName } from '../errors.js';
 import { describeType, sizeOf } from '../ops/operation.js';
 import type { Program } from '../program/program.js';
@@ -57,9 +57,22 @@ export function checkInputs(programName: string, program: Program, inputs: Input
     });
   }
   for (const name of Object.keys(inputs)) {
-    if (!(name in program.inputs))
+    if (!Object.hasOwn(program.inputs, name))
       throw unknownName(`input of program ${programName}`, name, Object.keys(program.inputs));
   }
+}
+
+/** Values that are to be written into a variable are as many as it holds. */
+export function checkValues({ name, shape }: SharedVariable, values: ArrayLike<number>): void {
+  const size = sizeOf(shape);
+  if (values.length === size) return;
+  throw new GalvaniError({
+    stage: 'engine',
+    expected: `${size} values for variable ${name}`,
+    got: `${values.length}`,
+    remedy: 'Give it the values of a model of the same configuration.',
+    kind: 'wrongUse',
+  });
 }
 
 function unknownName(what: string, name: string, known: readonly string[]): GalvaniError {

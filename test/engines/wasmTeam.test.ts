@@ -15,7 +15,7 @@ import { buildAccumulate, buildTrain, buildUpdate } from '../../src/model/electr
 import { dropout } from '../../src/ops/dropout.js';
 import { embed } from '../../src/ops/embed.js';
 import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
-import { float32, int32 } from '../../src/ops/operation.js';
+import { float32, int32, sizeOf } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
 
@@ -156,45 +156,51 @@ test('the operations of a profiled step add up to the step, and it counts as one
   }
 });
 
-test('a batch that leads outside a table or a row is refused by name before it runs', async () => {
-  const runtime = await wasmEngine.load(trainPrograms(), { threads: 1 });
-  try {
-    const good: Inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
-    const change = (name: string, at: number, value: number) => {
-      const values = good[name].slice();
-      values[at] = value;
-      return { ...good, [name]: values };
-    };
-    const wrong: [RegExp, Inputs][] = [
-      [/input ids to hold numbers in \[0, 211\), got 211 at 8/, change('ids', 8, 211)],
-      [/input ids to hold numbers in \[0, 211\), got -1 at 0/, change('ids', 0, -1)],
-      [/input places to hold numbers in \[0, 33\), got 33 at 2/, change('places', 2, 33)],
-      [/input seen to hold numbers in \[0, 211\), got 9999 at 1 of row 1/, change('seen', 6, 9999)],
-      [/input counts to hold numbers in \[0, 6\), got 6 at 3/, change('counts', 3, 6)],
-      [/input lengths to hold lengths of at most 33 a row, got 3\d in row 2/, change('lengths', 5, 9)],
-      [/input lengths to hold lengths that are not negative, got -2 in row 0/, change('lengths', 0, -2)],
-      [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
-      [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
-      [/input rate to be float32\[\], got nothing/, batchOf(0)],
-      [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
-    ];
-    for (const [message, inputs] of wrong) {
-      await assert.rejects(runtime.submit('train', inputs), (error) => {
-        assert.ok(error instanceof GalvaniError);
-        assert.match(error.message, message);
-        return true;
-      });
+for (const engine of [wasmEngine, referenceEngine]) {
+  test(`a batch that leads outside a table or a row is refused by name before it runs, ${engine.name}`, async () => {
+    const runtime = await engine.load(trainPrograms(), { threads: 1 });
+    try {
+      const good: Inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+      const change = (name: string, at: number, value: number) => {
+        const values = good[name].slice();
+        values[at] = value;
+        return { ...good, [name]: values };
+      };
+      const wrong: [RegExp, Inputs][] = [
+        [/input ids to hold numbers in \[0, 211\), got 211 at 8/, change('ids', 8, 211)],
+        [/input ids to hold numbers in \[0, 211\), got -1 at 0/, change('ids', 0, -1)],
+        [/input places to hold numbers in \[0, 33\), got 33 at 2/, change('places', 2, 33)],
+        [/input seen to hold numbers in \[0, 211\), got 9999 at 1 of row 1/, change('seen', 6, 9999)],
+        [/input counts to hold numbers in \[0, 6\), got 6 at 3/, change('counts', 3, 6)],
+        [/input lengths to hold lengths of at most 33 a row, got 3\d in row 2/, change('lengths', 5, 9)],
+        [/input lengths to hold lengths that are not negative, got -2 in row 0/, change('lengths', 0, -2)],
+        [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
+        [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
+        [/input rate to be float32\[\], got nothing/, batchOf(0)],
+        [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
+      ];
+      for (const [message, inputs] of wrong) {
+        await assert.rejects(runtime.submit('train', inputs), (error) => {
+          assert.ok(error instanceof GalvaniError);
+          assert.match(error.message, message);
+          return true;
+        });
+      }
+      await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
+      await assert.rejects(runtime.read('nothing'), GalvaniError);
+      const [{ name, shape: extents }] = runtime.variables();
+      await assert.rejects(runtime.write(name, new Float32Array(3)), (error: Error) =>
+        error.message.includes(`expected ${sizeOf(extents)} values for variable ${name}, got 3`),
+      );
+      // Unused masked places may hold anything.
+      const unused = change('seen', 9, -7);
+      assert.equal(unused.counts[1], 4);
+      await (await runtime.submit('train', unused)).outputs;
+    } finally {
+      await runtime.close();
     }
-    await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
-    await assert.rejects(runtime.read('nothing'), GalvaniError);
-    // Unused masked places may hold anything.
-    const unused = change('seen', 9, -7);
-    assert.equal(unused.counts[1], 4);
-    await (await runtime.submit('train', unused)).outputs;
-  } finally {
-    await runtime.close();
-  }
-});
+  });
+}
 
 test('what cannot be addressed is refused with what it needs, before anything is allocated', async () => {
   const build = new ProgramBuilder();

@@ -9,7 +9,15 @@ import { bytesOf } from '../../program/memory.js';
 import { costOf, flopsOf } from '../../program/print.js';
 import { type Program, typesOf } from '../../program/program.js';
 import type { Engine, Inputs, OperationTime, OperationTimes, Outputs, Runtime, Ticket, TypedArray } from '../engine.js';
-import { checkInputs, findProgram, findVariable, type SharedVariable, sharedVariables } from '../programs.js';
+import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
+import {
+  checkInputs,
+  checkValues,
+  findProgram,
+  findVariable,
+  type SharedVariable,
+  sharedVariables,
+} from '../programs.js';
 
 /** About a minute at the 0.2 GFLOP/s of plain loops. */
 const mostFlops = 20e9;
@@ -37,11 +45,13 @@ export const referenceEngine: Engine = {
 class ReferenceRuntime implements Runtime {
   readonly build = 'reference float64';
   readonly #programs: Readonly<Record<string, Program>>;
+  readonly #rules: ReadonlyMap<string, IndexRules>;
   readonly #shared: Map<string, SharedVariable>;
   readonly #values = new Map<string, Float64Array>();
 
   constructor(programs: Readonly<Record<string, Program>>) {
     this.#programs = programs;
+    this.#rules = new Map(Object.entries(programs).map(([name, program]) => [name, indexRulesOf(program)]));
     this.#shared = sharedVariables(programs);
     for (const [name, { shape }] of this.#shared) this.#values.set(name, new Float64Array(sizeOf(shape)));
   }
@@ -60,7 +70,9 @@ class ReferenceRuntime implements Runtime {
   }
 
   async write(name: string, values: TypedArray): Promise<void> {
-    this.#variable(name).set(values);
+    const variable = findVariable(this.#shared, name);
+    checkValues(variable, values);
+    this.#values.get(name)!.set(values);
   }
 
   async snapshot(): Promise<Map<string, TypedArray>> {
@@ -94,6 +106,7 @@ class ReferenceRuntime implements Runtime {
   #run(name: string, inputs: Inputs, times?: OperationTime[]): Outputs {
     const program = findProgram(this.#programs, name);
     checkInputs(name, program, inputs);
+    checkIndices(name, this.#rules.get(name)!, inputs);
     const values: Values[] = [];
     for (const [input, tensor] of Object.entries(program.inputs)) {
       values[tensor] =

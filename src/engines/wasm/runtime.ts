@@ -2,7 +2,6 @@
  * Loaded programs on a team of threads. Calls are carried out in the order they were made: a read sees what all
  * programs submitted before it have left, and nothing of those after it.
  */
-import { GalvaniError } from '../../errors.js';
 import { sizeOf, type TensorType } from '../../ops/operation.js';
 import { costOf } from '../../program/print.js';
 import type { Program } from '../../program/program.js';
@@ -18,7 +17,7 @@ import type {
   VariableInfo,
 } from '../engine.js';
 import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
-import { checkInputs, findProgram, findVariable } from '../programs.js';
+import { checkInputs, checkValues, findProgram, findVariable } from '../programs.js';
 import type { Layout, ProgramLayout, VariablePlace } from './layout.js';
 import type { Team } from './team.js';
 
@@ -69,16 +68,7 @@ export class WasmRuntime implements Runtime {
 
   async write(name: string, values: TypedArray): Promise<void> {
     const place = findVariable(this.#layout.variables, name);
-    const size = sizeOf(place.shape);
-    if (values.length !== size) {
-      throw new GalvaniError({
-        stage: 'wasm',
-        expected: `${size} values for variable ${name}`,
-        got: `${values.length}`,
-        remedy: 'Give it the values of a model of the same configuration.',
-        kind: 'wrongUse',
-      });
-    }
+    checkValues(place, values);
     return this.#betweenSteps(() => this.#floats(place).set(values));
   }
 
