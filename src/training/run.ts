@@ -21,7 +21,8 @@ const runSchema = z.strictObject({
   tokenizer: z.strictObject({
     profile: z.enum(['huggingface', 'electra']),
     lowercase: z.boolean(),
-    stripAccents: z.boolean(),
+    /** Absent in runs that were begun before it was kept: as lowercase. */
+    stripAccents: z.boolean().optional(),
   }),
   training: trainingConfigSchema,
   /** Settings that were changed when the run went on, in order. */
