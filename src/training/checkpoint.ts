@@ -68,7 +68,10 @@ export async function writeCheckpoint(
 
 /** Steps of the checkpoints of a run, ascending; whether they are whole shows when they are read. */
 export async function listCheckpoints(run: string): Promise<number[]> {
-  const names = await readdir(path.join(run, 'checkpoints')).catch(() => []);
+  const names = await readdir(path.join(run, 'checkpoints')).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
   return names
     .map((name) => /^step-(\d+)$/.exec(name)?.[1])
     .filter((digits) => digits !== undefined)
@@ -100,6 +103,20 @@ export async function readNewestCheckpoint(
     got: `damaged ones alone: ${steps.map((step) => `step-${step}`).join(', ')}`,
     where: path.join(run, 'checkpoints'),
     remedy: 'Bring one back from a copy, or move the folder away to begin again from step 0.',
+    kind: 'badInput',
+  });
+}
+
+/** Like readNewestCheckpoint, for those who need one to be there. */
+export async function requireCheckpoint(run: string, onDamage: (message: string) => void): Promise<Checkpoint> {
+  const checkpoint = await readNewestCheckpoint(run, onDamage);
+  if (checkpoint) return checkpoint;
+  throw new GalvaniError({
+    stage: 'run',
+    expected: 'a run with a whole checkpoint',
+    got: 'none',
+    where: run,
+    remedy: 'Train on with "galvani pretrain" until the next checkpoint.',
     kind: 'badInput',
   });
 }

@@ -1,11 +1,10 @@
 /** From a run to the model folders that others open: the weights of its newest whole checkpoint, without the moments. */
 import path from 'node:path';
 import { vocabularyFile } from '../dataset/manifest.js';
-import { GalvaniError } from '../errors.js';
 import { writeModelFolders } from '../formats/huggingface.js';
 import { parametersOf } from '../model/parameters.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { readNewestCheckpoint } from './checkpoint.js';
+import { requireCheckpoint } from './checkpoint.js';
 import { stagesOf } from './config.js';
 import { requireRun } from './run.js';
 
@@ -20,17 +19,7 @@ export interface Exported {
 /** `onDamage` hears of newer checkpoints that are passed over because they are not whole. */
 export async function exportRun(run: string, output: string, onDamage: (message: string) => void): Promise<Exported> {
   const { training, tokenizer } = await requireRun(run);
-  const checkpoint = await readNewestCheckpoint(run, onDamage);
-  if (checkpoint === undefined) {
-    throw new GalvaniError({
-      stage: 'export',
-      expected: 'a run with a whole checkpoint',
-      got: 'none',
-      where: run,
-      remedy: 'Train on with "galvani pretrain" until the next checkpoint.',
-      kind: 'badInput',
-    });
-  }
+  const checkpoint = await requireCheckpoint(run, onDamage);
   const weights = new Map<string, Float32Array>();
   for (const { name } of parametersOf(training.model)) {
     const values = checkpoint.tensors.get(name)?.values;

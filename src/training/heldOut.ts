@@ -5,10 +5,9 @@
 import { maskedPerRow } from '../batching/masking.js';
 import { openDataset, readTokenCounts } from '../dataset/dataset.js';
 import { loadEngine } from '../engines/index.js';
-import { GalvaniError } from '../errors.js';
 import { type BaselineComparison, compareWithBaseline } from './baseline.js';
 import { openBatches } from './batches.js';
-import { readNewestCheckpoint, restoreVariables } from './checkpoint.js';
+import { requireCheckpoint, restoreVariables } from './checkpoint.js';
 import { type Stage, stagesOf } from './config.js';
 import { type Evaluation, evaluate } from './evaluation.js';
 import { buildEvaluations } from './programs.js';
@@ -36,8 +35,7 @@ export async function reportHeldOut(
 ): Promise<HeldOutReport> {
   const { training: config } = await requireRun(run);
   const dataset = await openDataset(data);
-  const checkpoint = await readNewestCheckpoint(run, () => {});
-  if (!checkpoint) throw noCheckpoint(run);
+  const checkpoint = await requireCheckpoint(run, () => {});
   const stages = stagesOf(config);
   const stage = stages[stages.length - 1];
   const programs = buildEvaluations(config, stage, maskedPerRow(config.mask_prob, stage.sequenceLength));
@@ -76,15 +74,4 @@ export async function reportHeldOut(
 function entropyOf(counts: Float64Array): number {
   const total = counts.reduce((sum, count) => sum + count, 0);
   return counts.reduce((sum, count) => (count === 0 ? sum : sum - (count / total) * Math.log(count / total)), 0);
-}
-
-function noCheckpoint(run: string): GalvaniError {
-  return new GalvaniError({
-    stage: 'run',
-    expected: 'a run with a whole checkpoint',
-    got: 'none',
-    where: run,
-    remedy: 'Train first: "galvani pretrain".',
-    kind: 'badInput',
-  });
 }

@@ -53,7 +53,10 @@ export class MetricsLog {
  */
 export async function readMetrics(run: string): Promise<MetricsLine[]> {
   const file = path.join(run, metricsFile);
-  const text = await readFile(file, 'utf8').catch(() => '');
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
   const lines = text.split('\n').map(parse);
   const end = lines.findLastIndex((line) => line !== undefined) + 1;
   const damaged = lines.indexOf(undefined);

@@ -110,5 +110,5 @@ test('no run, no checkpoint and an occupied output are told', async () => {
   await rm(path.join(run, 'checkpoints'), { recursive: true });
   const empty = galvaniExport(run, '--output', path.join(folder, 'x'));
   assert.equal(empty.status, 42);
-  assert.match(empty.stderr, /export: expected a run with a whole checkpoint, got none/);
+  assert.match(empty.stderr, /run: expected a run with a whole checkpoint, got none/);
 });
