@@ -81,7 +81,9 @@ function print(isJson: boolean | undefined, settings: object, figures: object): 
 
 function describe({ machine, versions, figures }: { machine: object; versions: object; figures: object }): string {
   const { operations, ...rest } = figures as { operations?: OperationFigures[] };
-  const rows = Object.entries({ ...machine, ...versions, ...rest }).map(([name, value]) => [name, shorten(value)]);
+  const named = (group: string, values: object) => Object.entries(values).map(([name, value]) => [group + name, value]);
+  const entries = [...named('machine.', machine), ...named('versions.', versions), ...named('', rest)];
+  const rows = entries.map(([name, value]) => [name, shorten(value)]);
   const table = rows.map(([name, value]) => `${name.padEnd(28)} ${value}\n`).join('');
   if (!operations) return table;
   const lines = operations.map(({ name, calls, ms, share, gflops }) => [

@@ -33,6 +33,8 @@ export interface Engine {
     readonly maxBytes: number;
   };
   load(programs: Readonly<Record<string, Program>>, options?: LoadOptions): Promise<Runtime>;
+  /** GFLOP/s of multiply-adds that no program can exceed, measured now; absent where the engine knows of no such ceiling. */
+  measurePeak?(threads?: number): Promise<number>;
 }
 
 export interface Ticket {
@@ -61,7 +63,7 @@ export interface OperationTime {
 }
 
 export interface OperationTimes {
-  /** The whole step, measured in the same run. */
+  /** From the start of the first operation to the end of the last. */
   readonly stepMs: number;
   readonly operations: readonly OperationTime[];
 }

@@ -1,12 +1,11 @@
 /**
  * How long a training step takes on an engine, and where in it the time goes: the figures of `galvani bench step`.
- * The batch is synthetic (rows full, ids by Philox), so the step alone is measured; per-operation times come from
- * profiled steps of the same run, between the others.
+ * The batch is synthetic (rows full, ids by Philox), so the step alone is measured; per-operation times are medians over
+ * profiled steps of the same run, in turns with the others. The engine's own ceiling is measured before and after.
  */
 import { maskedPerRow } from '../batching/masking.js';
-import type { Inputs, OperationTime, Runtime } from '../engines/engine.js';
+import type { Engine, Inputs, OperationTime, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
-import { sizeOf } from '../ops/operation.js';
 import { flopsOf } from '../program/print.js';
 import type { Program } from '../program/program.js';
 import { drawWords, keyOfSeed } from '../random/philox.js';
@@ -27,9 +26,12 @@ export interface StepFigures {
   readonly tokensPerSecond: number;
   readonly gflopPerStep: number;
   readonly gflops: number;
+  /** GFLOP/s of multiply-adds that the engine could do at most, and what the step reaches of it; where it is known. */
+  readonly peakGflops?: number;
+  readonly peakShare?: number;
   readonly memoryBytes: number;
-  /** Σ of the operations' times over the time of the profiled step that they were taken in. */
-  readonly profiledShare: number;
+  /** Σ of the operations' times over stepMs: what the clocks between them cost, and what a step does outside them. */
+  readonly operationsShare: number;
   /** By operation, largest first. */
   readonly operations: readonly OperationFigures[];
 }
@@ -62,15 +64,22 @@ export async function measureStep(options: {
   const [stage] = stagesOf(config);
   const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, sequenceLength), 'bench');
   const program = programs['bench.train'];
-  const runtime = await (await loadEngine(options.engine)).load(programs, { threads: options.threads });
+  const engine = await loadEngine(options.engine);
+  const runtime = await engine.load(programs, { threads: options.threads });
   try {
     await writeInitialWeights(runtime, config, new Float64Array(config.model.generator.vocab_size));
     const inputs = syntheticBatch(program, config.model.generator.vocab_size);
     await runStep(runtime, inputs, 0);
+    const peakBefore = await peakOf(engine, options.threads);
     const times: number[] = [];
-    for (let step = 1; step <= steps; step++) times.push(await runStep(runtime, inputs, step));
-    const profile = await runtime.profile('bench.train', inputs);
+    const profiles: (readonly OperationTime[])[] = [];
+    for (let step = 1; step <= steps; step++) {
+      times.push(await runStep(runtime, inputs, step));
+      profiles.push((await runtime.profile('bench.train', inputs)).operations);
+    }
+    const peak = Math.max(peakBefore, await peakOf(engine, options.threads));
     const stepMs = median(times);
+    const operations = mediansOf(profiles);
     const gflop = flopsOf(program) / 1e9;
     return {
       engine: options.engine,
@@ -83,13 +92,24 @@ export async function measureStep(options: {
       tokensPerSecond: (batchSize * sequenceLength * 1000) / stepMs,
       gflopPerStep: gflop,
       gflops: (gflop * 1000) / stepMs,
+      ...(peak > 0 && { peakGflops: peak, peakShare: (gflop * 1000) / stepMs / peak }),
       memoryBytes: runtime.memory().totalBytes,
-      profiledShare: profile.operations.reduce((sum, { ms }) => sum + ms, 0) / profile.stepMs,
-      operations: groupTimes(profile.operations),
+      operationsShare: operations.reduce((sum, { ms }) => sum + ms, 0) / stepMs,
+      operations: groupTimes(operations),
     };
   } finally {
     await runtime.close();
   }
+}
+
+/** 0 where the engine knows of none. */
+async function peakOf(engine: Engine, threads: number | undefined): Promise<number> {
+  return (await engine.measurePeak?.(threads)) ?? 0;
+}
+
+/** Operation by operation, the median of its times in several profiles of one program. */
+function mediansOf(profiles: readonly (readonly OperationTime[])[]): OperationTime[] {
+  return profiles[0].map((time, i) => ({ ...time, ms: median(profiles.map((profile) => profile[i].ms)) }));
 }
 
 async function runStep(runtime: Runtime, inputs: Inputs, step: number): Promise<number> {
@@ -117,7 +137,7 @@ function syntheticBatch(program: Program, pieces: number): Inputs {
     counts: new Int32Array(rows).fill(masked),
     draw: new Int32Array(4),
     denominators: Float32Array.of(rows * masked, rows * places),
-    rate: new Float32Array(sizeOf([1])),
+    rate: new Float32Array(1),
   };
 }
 
@@ -133,6 +153,6 @@ function groupTimes(times: readonly OperationTime[]): OperationFigures[] {
     .sort((a, b) => b.ms - a.ms);
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

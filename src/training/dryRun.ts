@@ -7,6 +7,7 @@ import { sizeOf } from '../ops/operation.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
+import { median } from './benchmark.js';
 import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import type { PretrainOptions } from './pretrain.js';
 import { buildPrograms, callsOf } from './programs.js';
@@ -77,7 +78,7 @@ async function timeStage(
       if (step > 0) times.push(performance.now() - start);
       programs = calls.map(({ program }) => program);
     }
-    return { programs, ms: times.sort((a, b) => a - b)[timedSteps >> 1] };
+    return { programs, ms: median(times) };
   } finally {
     await loader.close();
   }

@@ -19,18 +19,8 @@ export async function measurePeak(build: WasmBuild, threads: number, runs = 5): 
     () => new Worker(new URL('./peakWorker.js', import.meta.url), { workerData: { module, rounds, runs, start } }),
   );
   try {
-    const replies = workers.map((worker) => ({
-      ready: new Promise<void>((resolve) => worker.once('message', () => resolve())),
-      worker,
-    }));
-    await Promise.all(replies.map(({ ready }) => ready));
-    const times = workers.map(
-      (worker) =>
-        new Promise<number>((resolve, reject) => {
-          worker.once('message', resolve);
-          worker.once('error', reject);
-        }),
-    );
+    await Promise.all(workers.map(messageOf));
+    const times = workers.map(messageOf);
     Atomics.store(start, 0, 1);
     Atomics.notify(start, 0);
     const milliseconds = await Promise.all(times);
@@ -38,4 +28,11 @@ export async function measurePeak(build: WasmBuild, threads: number, runs = 5): 
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
+}
+
+function messageOf(worker: Worker): Promise<number> {
+  return new Promise((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
 }

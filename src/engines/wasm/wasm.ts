@@ -8,6 +8,7 @@ import type { Program } from '../../program/program.js';
 import type { Engine, LoadOptions, Runtime } from '../engine.js';
 import { chooseBuild, compileModule, type WasmBuild } from './build.js';
 import { type Layout, layOut, mostBytes, pageBytes } from './layout.js';
+import { measurePeak } from './peak.js';
 import { WasmRuntime } from './runtime.js';
 import { Team } from './team.js';
 
@@ -17,6 +18,7 @@ export function createWasmEngine(build?: WasmBuild): Engine {
     name: 'wasm',
     capabilities: { precisions: ['float32'], deterministic: true, exactDraws: true, maxBytes: mostBytes },
     load: (programs, options = {}) => load(programs, options, build),
+    measurePeak: (threads = availableParallelism()) => measurePeak(build ?? chooseBuild(), threads),
   };
 }
 
