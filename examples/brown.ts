@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   printReport(await reportHeldOut(folders.run, folders.data));
   heading('6. Model folders', 'for Hugging Face transformers: AutoModel.from_pretrained reads them', folders.model);
   await exportRun(folders.run, folders.model, (message) => console.error(message));
-  heading('7. Held-out sentences', 'some words were replaced by others: which does the model mark?');
+  heading('7. Held-out sentences', 'with some of their pieces replaced: which does the model suspect?');
   await showSentences(folders.model, folders.text, presetTraining('tiny', vocabularySize).validation_fraction);
   console.log(`\nAll of it took ${formatSeconds((performance.now() - start) / 1000)}. Ask the model yourself:`);
   console.log(
@@ -53,7 +53,7 @@ async function main(): Promise<void> {
 }
 
 function heading(title: string, what: string, where?: string): void {
-  console.log(`\n${title}: ${what}${where === undefined ? '' : `  (${where})`}`);
+  console.log(`\n${title} – ${what}${where === undefined ? '' : `  (${where})`}`);
 }
 
 async function writeText(): Promise<void> {
@@ -73,7 +73,9 @@ async function writeVocabulary(): Promise<void> {
   const files = (await readdir(folders.text)).sort().map((name) => path.join(folders.text, name));
   const { vocabulary, report } = trainVocabulary(files, vocabularySize);
   await writeFileDurably(folders.vocabulary, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
-  console.log(`   ${report.piecesPerWord.toFixed(2)} pieces a word, ${percent(report.unknownFraction)} unknown`);
+  console.log(
+    `   ${report.piecesPerWord.toFixed(2)} pieces a word, ${(100 * report.unknownFraction).toFixed(2)} % unknown`,
+  );
 }
 
 async function writeShards(): Promise<void> {
