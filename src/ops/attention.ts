@@ -54,7 +54,8 @@ export const attentionOperation: OperationDefinition<AttentionAttributes> = {
         logSumExp[statistics(i)] = largest + Math.log(denominator);
         for (const [n, j] of queries.entries()) {
           const probability = (Math.exp(scores[n] - largest) / denominator) * factors(i, j);
-          for (let e = 0; e < at.width; e++) context[at.element(i, e)] += probability * v[at.element(j, e)];
+          const [to, from] = [at.start(i), at.start(j)];
+          for (let e = 0; e < at.width; e++) context[to + e] += probability * v[from + e];
         }
       }
     }
@@ -95,18 +96,20 @@ export const attentionGradientOperation: OperationDefinition<AttentionAttributes
     for (const { at, queries, statistics, factors } of heads(lengths, draw, inputTypes[0], inputTypes[5], attributes)) {
       for (const i of queries) {
         // Σ_j p_ij factor_ij (dContext_i · v_j) = dContext_i · context_i: no probability is needed for it.
+        const qi = at.start(i);
         let shared = 0;
-        for (let e = 0; e < at.width; e++) shared += dContext[at.element(i, e)] * context[at.element(i, e)];
+        for (let e = 0; e < at.width; e++) shared += dContext[qi + e] * context[qi + e];
         for (const j of queries) {
           const probability = Math.exp(at.score(q, i, k, j) - logSumExp[statistics(i)]);
           const factor = factors(i, j);
+          const kj = at.start(j);
           let dProbability = 0;
-          for (let e = 0; e < at.width; e++) dProbability += dContext[at.element(i, e)] * v[at.element(j, e)];
+          for (let e = 0; e < at.width; e++) dProbability += dContext[qi + e] * v[kj + e];
           const dScore = probability * (dProbability * factor - shared) * at.scale;
           for (let e = 0; e < at.width; e++) {
-            dq[at.element(i, e)] += dScore * k[at.element(j, e)];
-            dk[at.element(j, e)] += dScore * q[at.element(i, e)];
-            dv[at.element(j, e)] += probability * factor * dContext[at.element(i, e)];
+            dq[qi + e] += dScore * k[kj + e];
+            dk[kj + e] += dScore * q[qi + e];
+            dv[kj + e] += probability * factor * dContext[qi + e];
           }
         }
       }
@@ -133,20 +136,22 @@ function* heads(
   const threshold = dropoutThreshold(attributes.dropout);
   const headWidth = width / attributes.heads;
   const scale = 1 / Math.sqrt(headWidth);
-  for (const { row, start, length } of segmentsOf(lengths, undefined, segmentsARow)) {
-    const queries = Array.from({ length }, (_, i) => start + i);
+  for (const { row, start: first, length } of segmentsOf(lengths, undefined, segmentsARow)) {
+    const queries = Array.from({ length }, (_, i) => first + i);
     for (let head = 0; head < attributes.heads; head++) {
-      const element = (place: number, e: number) => (row * places + place) * width + head * headWidth + e;
+      /** First element of a place in q, k, v and context. */
+      const start = (place: number) => (row * places + place) * width + head * headWidth;
       const score = (q: Inputs[number], i: number, k: Inputs[number], j: number) => {
+        const [qi, kj] = [start(i), start(j)];
         let sum = 0;
-        for (let e = 0; e < headWidth; e++) sum += q[element(i, e)] * k[element(j, e)];
+        for (let e = 0; e < headWidth; e++) sum += q[qi + e] * k[kj + e];
         return sum * scale;
       };
       const statistics = (place: number) => (row * attributes.heads + head) * places + place;
-      const first = (draw.firstRow + row) * attributes.heads + head;
+      const unit = (draw.firstRow + row) * attributes.heads + head;
       const factors = (i: number, j: number) =>
-        threshold === 0 ? 1 : dropoutFactor(draw, attributes.stream, threshold, (first * places + i) * places + j);
-      yield { at: { element, score, scale, width: headWidth }, queries, statistics, factors };
+        threshold === 0 ? 1 : dropoutFactor(draw, attributes.stream, threshold, (unit * places + i) * places + j);
+      yield { at: { start, score, scale, width: headWidth }, queries, statistics, factors };
     }
   }
 }

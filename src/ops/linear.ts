@@ -81,11 +81,12 @@ export const linearInputGradientOperation: OperationDefinition<Record<string, ne
   },
   reference({ inputs: [dy, weight, previous], outputs: [dx], inputTypes }) {
     const [outWidth, inWidth] = inputTypes[1].shape;
+    if (previous) dx.set(previous);
+    else dx.fill(0);
     for (let row = 0; row < dy.length / outWidth; row++) {
-      for (let k = 0; k < inWidth; k++) {
-        let sum = previous ? previous[row * inWidth + k] : 0;
-        for (let out = 0; out < outWidth; out++) sum += dy[row * outWidth + out] * weight[out * inWidth + k];
-        dx[row * inWidth + k] = sum;
+      for (let out = 0; out < outWidth; out++) {
+        const [gradient, to, from] = [dy[row * outWidth + out], row * inWidth, out * inWidth];
+        for (let k = 0; k < inWidth; k++) dx[to + k] += gradient * weight[from + k];
       }
     }
   },
@@ -111,12 +112,12 @@ export const linearWeightGradientOperation: OperationDefinition<Record<string, n
   reference({ inputs: [dy, x, previous], outputs: [dWeight], inputTypes }) {
     const outWidth = lastOf(inputTypes[0].shape);
     const inWidth = lastOf(inputTypes[1].shape);
-    const rows = rowsOf(inputTypes[0].shape);
-    for (let out = 0; out < outWidth; out++) {
-      for (let k = 0; k < inWidth; k++) {
-        let sum = previous ? previous[out * inWidth + k] : 0;
-        for (let row = 0; row < rows; row++) sum += dy[row * outWidth + out] * x[row * inWidth + k];
-        dWeight[out * inWidth + k] = sum;
+    if (previous) dWeight.set(previous);
+    else dWeight.fill(0);
+    for (let row = 0; row < dy.length / outWidth; row++) {
+      for (let out = 0; out < outWidth; out++) {
+        const [gradient, to, from] = [dy[row * outWidth + out], out * inWidth, row * inWidth];
+        for (let k = 0; k < inWidth; k++) dWeight[to + k] += gradient * x[from + k];
       }
     }
   },
