@@ -21,6 +21,13 @@ import { firstUnit } from './shares';
  * (0: no dropout), scale of dropout (f32), scale of scores (f32).
  */
 export function attention(args: usize, thread: i32, threads: i32, scratch: usize): void {
+  visitHeads(args, thread, threads, scratch, false);
+}
+
+/** A thread's share of (row, head) pairs, segment by segment; behind the last one all outputs are zeros. */
+// @ts-ignore: decorator
+@inline
+function visitHeads(args: usize, thread: i32, threads: i32, scratch: usize, isGradient: bool): void {
   const lengths = load<usize>(args, 20);
   const rows = load<i32>(args, 28);
   const places = load<i32>(args, 32);
@@ -35,13 +42,21 @@ export function attention(args: usize, thread: i32, threads: i32, scratch: usize
     let start = 0;
     for (let s = row * segments; s < (row + 1) * segments; s++) {
       const length = load<i32>(lengths + (<usize>s << 2));
-      if (length > 0) attendSegment(args, unit, offset + <usize>start * stride, start, length, scratch);
+      if (length > 0) {
+        const at = offset + <usize>start * stride;
+        if (isGradient) segmentGradient(args, unit, at, start, length, scratch);
+        else attendSegment(args, unit, at, start, length, scratch);
+      }
       start += length;
     }
-    clear(load<usize>(args, 12) + offset, start, places, headWidth, stride);
-    memory.fill(
-      load<usize>(args, 16) + (<usize>(unit * places + start) << 2), 0, <usize>(places - start) << 2,
-    );
+    if (isGradient) {
+      clear(load<usize>(args, 68) + offset, start, places, headWidth, stride);
+      clear(load<usize>(args, 72) + offset, start, places, headWidth, stride);
+      clear(load<usize>(args, 76) + offset, start, places, headWidth, stride);
+    } else {
+      clear(load<usize>(args, 12) + offset, start, places, headWidth, stride);
+      memory.fill(load<usize>(args, 16) + (<usize>(unit * places + start) << 2), 0, <usize>(places - start) << 2);
+    }
   }
 }
 
@@ -161,27 +176,7 @@ function softmaxRow(row: usize, count: i32, scale: f32): f32 {
  * of dropout (f32), scale of scores (f32), dContext, dq, dk, dv.
  */
 export function attentionGradient(args: usize, thread: i32, threads: i32, scratch: usize): void {
-  const lengths = load<usize>(args, 20);
-  const rows = load<i32>(args, 28);
-  const places = load<i32>(args, 32);
-  const segments = load<i32>(args, 36);
-  const heads = load<i32>(args, 40);
-  const headWidth = load<i32>(args, 44);
-  const stride = <usize>(heads * headWidth) << 2;
-  const last = firstUnit(rows * heads, thread + 1, threads);
-  for (let unit = firstUnit(rows * heads, thread, threads); unit < last; unit++) {
-    const row = unit / heads;
-    const offset = <usize>(row * places) * stride + (<usize>((unit % heads) * headWidth) << 2);
-    let start = 0;
-    for (let s = row * segments; s < (row + 1) * segments; s++) {
-      const length = load<i32>(lengths + (<usize>s << 2));
-      if (length > 0) segmentGradient(args, unit, offset + <usize>start * stride, start, length, scratch);
-      start += length;
-    }
-    clear(load<usize>(args, 68) + offset, start, places, headWidth, stride);
-    clear(load<usize>(args, 72) + offset, start, places, headWidth, stride);
-    clear(load<usize>(args, 76) + offset, start, places, headWidth, stride);
-  }
+  visitHeads(args, thread, threads, scratch, true);
 }
 
 function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, length: i32, scratch: usize): void {
