@@ -47,9 +47,7 @@ async function main(): Promise<void> {
   heading('7. Held-out sentences', 'with some of their pieces replaced: which does the model suspect?');
   await showSentences(folders.model, folders.text, presetTraining('tiny', vocabularySize).validation_fraction);
   console.log(`\nAll of it took ${formatSeconds((performance.now() - start) / 1000)}. Ask the model yourself:`);
-  console.log(
-    `  node dist/src/cli/main.js detect --model ${folders.model} "The jury said the election was held in the milk ."`,
-  );
+  console.log(`  npx galvani detect --model ${folders.model} "The jury said the election was held in the milk ."`);
 }
 
 function heading(title: string, what: string, where?: string): void {

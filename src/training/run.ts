@@ -21,8 +21,7 @@ const runSchema = z.strictObject({
   tokenizer: z.strictObject({
     profile: z.enum(['huggingface', 'electra']),
     lowercase: z.boolean(),
-    /** Absent in runs that were begun before it was kept: as lowercase. */
-    stripAccents: z.boolean().optional(),
+    stripAccents: z.boolean(),
   }),
   training: trainingConfigSchema,
   /** Settings that were changed when the run went on, in order. */

@@ -30,7 +30,7 @@ before(async () => {
     format_version: 1,
     dataset: { directory: 'tokens', manifest_sha256: sum },
     vocabulary: { sha256: sum, size: pieces.length },
-    tokenizer: { profile: 'huggingface', lowercase: false },
+    tokenizer: { profile: 'huggingface', lowercase: false, stripAccents: false },
     training,
     changes: [],
   };
