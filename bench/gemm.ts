@@ -7,6 +7,7 @@ import type { Inputs } from '../src/engines/engine.js';
 import { chooseBuild, type WasmBuild } from '../src/engines/wasm/build.js';
 import { measurePeak } from '../src/engines/wasm/peak.js';
 import { createWasmEngine } from '../src/engines/wasm/wasm.js';
+import { median } from '../src/median.js';
 import { linear, linearInputGradient, linearWeightGradient } from '../src/ops/linear.js';
 import { float32, type Tensor } from '../src/ops/operation.js';
 import { ProgramBuilder } from '../src/program/builder.js';
@@ -62,10 +63,9 @@ for (const threads of [1, 2]) {
     }
     await runtime.close();
     const best = Math.min(...times);
-    const median = times.sort((a, b) => a - b)[times.length >> 1];
     const gflops = (ms: number) => (repeats * 2 * rows * columns * depth) / ms / 1e6;
     line.push(
-      `${name} ${gflops(best).toFixed(1)} (${(gflops(best) / before).toFixed(2)}; median ${gflops(median).toFixed(1)})`,
+      `${name} ${gflops(best).toFixed(1)} (${(gflops(best) / before).toFixed(2)}; median ${gflops(median(times)).toFixed(1)})`,
     );
   }
   const peak = Math.max(before, await measurePeak(build, threads));

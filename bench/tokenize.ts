@@ -11,7 +11,7 @@ import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
 import { writeBrownText } from '../examples/brown-text.js';
-import { median } from '../src/text/benchmark.js';
+import { median } from '../src/median.js';
 import { compileTextModule, WordPieceEncoder } from '../src/text/encoder.js';
 import { resolveSettings } from '../src/text/profile.js';
 import { compileTables } from '../src/text/tables.js';

@@ -8,6 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { idTypeFor } from '../dataset/manifest.js';
 import { verifyDataset } from '../dataset/verification.js';
+import { median } from '../median.js';
 import { compileTextModule, WordPieceEncoder } from '../text/encoder.js';
 import { resolveSettings } from '../text/profile.js';
 import { compileTables } from '../text/tables.js';
@@ -56,16 +57,16 @@ export async function benchmarkPrepare(
       await rm(output, { recursive: true });
     }
     const tokenizer = measureTokenizer(files, vocabulary, times);
-    const median = [...seconds].sort((a, b) => a - b)[runs >> 1];
+    const typical = median(seconds);
     return {
-      megabytesPerSecond: bytes / 1e6 / median,
+      megabytesPerSecond: bytes / 1e6 / typical,
       megabytesPerSecondOfRuns: seconds.map((s) => bytes / 1e6 / s),
-      tokensPerSecond: tokens / median,
+      tokensPerSecond: tokens / typical,
       threads,
       bytes,
       tokens,
       tokenizerMegabytesPerSecond: bytes / 1e6 / tokenizer,
-      fractionOfTokenizer: tokenizer / median / threads,
+      fractionOfTokenizer: tokenizer / typical / threads,
     };
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -2,6 +2,7 @@
  * How fast text becomes ids on one thread: the figures of `galvani bench tokenize`. Cold is the first pass of a fresh encoder
  * (misses of the word cache included; the engine may have tiered up already), warm the median of later ones.
  */
+import { median } from '../median.js';
 import { compileTextModule, WordPieceEncoder } from './encoder.js';
 import { profiles, type TokenizerSettings } from './profile.js';
 import { compileTables } from './tables.js';
@@ -44,9 +45,4 @@ export function measureTokenization(
     profile: settings.profile,
     wordLimit: profiles[settings.profile].wordLimit,
   };
-}
-
-export function median(values: readonly number[]): number {
-  const order = [...values].sort((a, b) => a - b);
-  return order[order.length >> 1];
 }

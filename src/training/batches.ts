@@ -11,7 +11,7 @@ export interface BatchesOptions {
   readonly workers?: number;
 }
 
-/** Whole batches when training; evaluation takes them in the parts that fit. */
+/** Batches of `stage.batchSize` rows. */
 export function openBatches(
   dataset: TokenDataset,
   config: TrainingConfig,
@@ -20,7 +20,7 @@ export function openBatches(
 ): Promise<Loader> {
   return openLoader({
     data: dataset,
-    batchSize: split === 'train' ? stage.batchSize : stage.microBatchSize,
+    batchSize: stage.batchSize,
     sequenceLength: stage.sequenceLength,
     seed: config.seed,
     maskProb: config.mask_prob,

@@ -3,9 +3,11 @@
  * The batch is synthetic (rows full, ids by Philox), so the step alone is measured; per-operation times are medians over
  * profiled steps of the same run, in turns with the others. The engine's own ceiling is measured before and after.
  */
+
 import { maskedPerRow } from '../batching/masking.js';
 import type { Engine, Inputs, OperationTime, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
+import { median } from '../median.js';
 import { flopsOf } from '../program/print.js';
 import type { Program } from '../program/program.js';
 import { drawWords, keyOfSeed } from '../random/philox.js';
@@ -151,8 +153,4 @@ function groupTimes(times: readonly OperationTime[]): OperationFigures[] {
   return [...groups]
     .map(([name, { calls, ms, flops }]) => ({ name, calls, ms, share: ms / total, gflops: flops / ms / 1e6 }))
     .sort((a, b) => b.ms - a.ms);
-}
-
-export function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1];
 }

@@ -2,12 +2,12 @@
 import { openDataset, type TokenDataset } from '../dataset/dataset.js';
 import type { Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
+import { median } from '../median.js';
 import { parametersOf } from '../model/parameters.js';
 import { sizeOf } from '../ops/operation.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
-import { median } from './benchmark.js';
 import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import type { PretrainOptions } from './pretrain.js';
 import { buildPrograms, callsOf } from './programs.js';

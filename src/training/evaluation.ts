@@ -3,10 +3,13 @@
  * draws, so that evaluations of any run on a dataset can be compared.
  */
 import type { Loader } from '../batching/loader.js';
+import type { TokenDataset } from '../dataset/dataset.js';
 import type { Runtime } from '../engines/engine.js';
 import { lossEpsilon } from '../ops/maskedLmHead.js';
 import { keyOfSeed } from '../random/philox.js';
 import { areaUnderCurve } from './auc.js';
+import { type BatchesOptions, openBatches } from './batches.js';
+import type { Stage, TrainingConfig } from './config.js';
 import { planesOf } from './programs.js';
 
 /** The discriminator's decisions, token by token. */
@@ -35,6 +38,22 @@ export interface Evaluation {
 
 /** Key of the samples of every evaluation. */
 const evaluationKey = keyOfSeed(0x6576616c);
+
+/** Evaluates with the batches of a split, at the rows that fit at a time. `most` bounds the endless training split. */
+export async function evaluateSplit(
+  runtime: Runtime,
+  dataset: TokenDataset,
+  config: TrainingConfig,
+  stage: Stage,
+  { most, ...options }: BatchesOptions & { readonly most?: number },
+): Promise<{ evaluation: Evaluation; decisions: Decisions }> {
+  const loader = await openBatches(dataset, config, { ...stage, batchSize: stage.microBatchSize }, options);
+  try {
+    return await evaluate(runtime, `evaluate.${stage.replacement}`, loader, most);
+  } finally {
+    await loader.close();
+  }
+}
 
 /** Runs `program` over the loader's batches (all of a pass, or `most` of an endless one). */
 export async function evaluate(

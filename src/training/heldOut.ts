@@ -6,10 +6,9 @@ import { maskedPerRow } from '../batching/masking.js';
 import { openDataset, readTokenCounts } from '../dataset/dataset.js';
 import { loadEngine } from '../engines/index.js';
 import { type BaselineComparison, compareWithBaseline } from './baseline.js';
-import { openBatches } from './batches.js';
 import { requireCheckpoint, restoreVariables } from './checkpoint.js';
 import { type Stage, stagesOf } from './config.js';
-import { type Evaluation, evaluate } from './evaluation.js';
+import { type Evaluation, evaluateSplit } from './evaluation.js';
 import { buildEvaluations } from './programs.js';
 import { requireRun } from './run.js';
 
@@ -42,19 +41,8 @@ export async function reportHeldOut(
   const runtime = await (await loadEngine(options.engine ?? 'wasm')).load(programs, { threads: options.threads });
   try {
     await restoreVariables(runtime, checkpoint);
-    const pass = async (replacement: Stage['replacement'], split: 'train' | 'validation', most?: number) => {
-      const loader = await openBatches(
-        dataset,
-        config,
-        { ...stage, batchSize: stage.microBatchSize, replacement },
-        { split, workers: options.workers },
-      );
-      try {
-        return await evaluate(runtime, `evaluate.${replacement}`, loader, most);
-      } finally {
-        await loader.close();
-      }
-    };
+    const pass = (replacement: Stage['replacement'], split: 'train' | 'validation', most?: number) =>
+      evaluateSplit(runtime, dataset, config, { ...stage, replacement }, { split, most, workers: options.workers });
     const frequency = await pass('frequency', 'validation');
     const own = await pass('generator', 'validation');
     const fitting = await pass('generator', 'train', fittingBatches);

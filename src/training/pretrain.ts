@@ -18,7 +18,7 @@ import {
 } from './checkpoint.js';
 import { RunClock, type Timing } from './clock.js';
 import { type Stage, stagesOf, type TrainingConfig } from './config.js';
-import { type Evaluation, evaluate } from './evaluation.js';
+import { type Evaluation, evaluateSplit } from './evaluation.js';
 import { writeInitialWeights } from './initialWeights.js';
 import { Journal } from './journal.js';
 import { lockRun } from './lock.js';
@@ -176,12 +176,11 @@ class Training {
     const last = stagesOf(this.config).at(-1)!;
     const evaluations: Record<string, Evaluation> = {};
     for (const replacement of ['frequency', 'generator'] as const) {
-      const loader = await openBatches(this.dataset, this.config, { ...last, replacement }, { split: 'validation' });
-      try {
-        evaluations[replacement] = (await evaluate(this.runtime, `evaluate.${replacement}`, loader)).evaluation;
-      } finally {
-        await loader.close();
-      }
+      const stage = { ...last, replacement };
+      const { evaluation } = await evaluateSplit(this.runtime, this.dataset, this.config, stage, {
+        split: 'validation',
+      });
+      evaluations[replacement] = evaluation;
     }
     await this.#journal.addEvaluations(this.#done, evaluations, (performance.now() - start) / 1000);
   }

@@ -24,7 +24,7 @@ export interface Call {
   readonly inputs: Inputs;
 }
 
-export function optimizerOf(config: TrainingConfig): Optimizer {
+function optimizerOf(config: TrainingConfig): Optimizer {
   return {
     beta1: config.adam_beta1,
     beta2: config.adam_beta2,
@@ -35,7 +35,7 @@ export function optimizerOf(config: TrainingConfig): Optimizer {
   };
 }
 
-export function stepSettings(config: TrainingConfig, stage: Stage, masked: number): StepSettings {
+function stepSettings(config: TrainingConfig, stage: Stage, masked: number): StepSettings {
   return {
     model: config.model,
     shape: shapeOf(stage, masked),
