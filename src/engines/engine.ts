@@ -38,7 +38,9 @@ export interface Engine {
 }
 
 export interface Ticket {
-  /** Settled when the program has run; rejects with what went wrong in it. */
+  /** Settled when the memory of the inputs may be refilled, also where the program failed; never rejects. */
+  readonly consumed: Promise<void>;
+  /** Settled when the program has run; rejects with what went wrong in it. Nobody needs to listen. */
   readonly outputs: Promise<Outputs>;
 }
 
@@ -72,14 +74,15 @@ export interface Runtime {
   /** What distinguishes builds whose results differ in the last bits, such as `wasm relaxed-simd`. */
   readonly build: string;
   /**
-   * Queues one program. Resolves when its inputs are consumed and their memory may be refilled; a bounded number are
-   * in flight. Programs run in the order they were submitted.
+   * Queues one program. Resolves when it is queued: at once while few are in flight, else when one of them has run.
+   * Programs run in the order they were submitted. Inputs are left alone until `consumed` is settled.
    */
   submit(program: string, inputs: Inputs): Promise<Ticket>;
   variables(): VariableInfo[];
   /** A copy of the variable, as it is after all that was submitted. */
   read(name: string): Promise<TypedArray>;
-  write(name: string, values: TypedArray): Promise<void>;
+  /** Gives variables their values, by name; none of them if one does not fit. */
+  write(values: ReadonlyMap<string, TypedArray>): Promise<void>;
   /** Copies of all variables at one step boundary. */
   snapshot(): Promise<Map<string, TypedArray>>;
   memory(): MemoryReport;

@@ -62,16 +62,22 @@ export function checkInputs(programName: string, program: Program, inputs: Input
   }
 }
 
-/** Values that are to be written into a variable are as many as it holds. */
-export function checkValues({ name, shape }: SharedVariable, values: ArrayLike<number>): void {
-  const size = sizeOf(shape);
-  if (values.length === size) return;
-  throw new GalvaniError({
-    stage: 'engine',
-    expected: `${size} values for variable ${name}`,
-    got: `${values.length}`,
-    remedy: 'Give it the values of a model of the same configuration.',
-    kind: 'wrongUse',
+/** The variables that values are to be written into: each is known and holds as many as there are. */
+export function checkValues<V extends SharedVariable>(
+  shared: ReadonlyMap<string, V>,
+  values: ReadonlyMap<string, ArrayLike<number>>,
+): V[] {
+  return [...values].map(([name, { length }]) => {
+    const variable = findVariable(shared, name);
+    const size = sizeOf(variable.shape);
+    if (length === size) return variable;
+    throw new GalvaniError({
+      stage: 'engine',
+      expected: `${size} values for variable ${name}`,
+      got: `${length}`,
+      remedy: 'Give it the values of a model of the same configuration.',
+      kind: 'wrongUse',
+    });
   });
 }
 

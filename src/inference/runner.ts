@@ -62,7 +62,7 @@ export class Runner {
       shapes.push({ places, rows });
     }
     const runtime = await engine.load(programs, { threads });
-    for (const [key, name] of keysOf(model, part)) await runtime.write(name, weights.get(key)!);
+    await runtime.write(new Map([...keysOf(model, part)].map(([key, name]) => [name, weights.get(key)!])));
     return new Runner(runtime, shapes, part);
   }
 

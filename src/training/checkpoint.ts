@@ -133,14 +133,16 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
 
 /** Puts a checkpoint's tensors into a runtime: the variables that it has, whichever engine wrote them. */
 export async function restoreVariables(runtime: Runtime, { directory, tensors }: Checkpoint): Promise<void> {
+  const values = new Map<string, TypedArray>();
   for (const { name, shape, role } of runtime.variables()) {
     if (role === 'gradient') continue;
     const tensor = tensors.get(name);
     if (String(tensor?.shape) !== String(shape)) {
       throw damaged(path.join(directory, tensorsFile), `${name} of [${shape}]`, tensor ? `[${tensor.shape}]` : 'none');
     }
-    await runtime.write(name, tensor!.values);
+    values.set(name, tensor!.values);
   }
+  await runtime.write(values);
 }
 
 /**

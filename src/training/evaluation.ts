@@ -71,10 +71,7 @@ export async function evaluate(
     const batch = await loader.next();
     if (!batch) break;
     const { lengths, T, maskedCount, tokenCount } = batch;
-    const ends = lengths.slice();
-    const ticket = await runtime.submit(program, planesOf(batch, evaluationKey, 0, batch.B));
-    batch.release();
-    const outputs = await ticket.outputs;
+    const outputs = await (await runtime.submit(program, planesOf(batch, evaluationKey, 0, batch.B))).outputs;
     sums.nll += outputs.mlmLoss[0] * (maskedCount + lossEpsilon);
     sums.rtd += outputs.rtdLoss[0] * (tokenCount + lossEpsilon);
     sums.masked += maskedCount;
@@ -84,7 +81,7 @@ export async function evaluate(
     sums.found += outputs.rtdHits[1];
     sums.said += outputs.rtdHits[2];
     sums.replaced += outputs.rtdHits[3];
-    for (const [row, end] of ends.entries()) {
+    for (const [row, end] of lengths.entries()) {
       for (let i = row * T; i < row * T + end; i++) {
         logits.push(outputs.logits[i]);
         labels.push(outputs.labels[i]);
@@ -92,6 +89,7 @@ export async function evaluate(
       }
     }
     batchStarts.push(logits.length);
+    batch.release();
   }
   const decisions = {
     logits: Float64Array.from(logits),

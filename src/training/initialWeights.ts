@@ -12,6 +12,7 @@ export async function writeInitialWeights(
   tokenCounts: Float64Array,
 ): Promise<void> {
   const key = keyOfSeed(config.seed);
+  const weights = new Map<string, Float32Array>();
   for (const [ordinal, parameter] of parametersOf(config.model).entries()) {
     const { name, shape } = parameter;
     let values = initialValues(parameter, ordinal, key);
@@ -22,8 +23,9 @@ export async function writeInitialWeights(
       values = logFrequencies(tokenCounts, shape[0]);
     }
     if (name === 'discriminator.discriminator_predictions.dense_prediction.bias') values.fill(config.rtd_bias_init);
-    await runtime.write(name, values);
+    weights.set(name, values);
   }
+  await runtime.write(weights);
 }
 
 /** log((count + 1) / Σ): what a generator that has learned nothing but frequencies would say. */

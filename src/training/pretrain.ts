@@ -5,7 +5,7 @@
  * is a pure function of the settings, whatever the threads, the workers, and how often the run was killed.
  */
 import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
-import type { Outputs, Runtime } from '../engines/engine.js';
+import type { Runtime, Ticket } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
@@ -149,13 +149,13 @@ class Training {
         if (!batch) throw new Error('internal: the training split ended');
         const { maskedCount, tokenCount } = batch;
         const rate = learningRateAt(schedule, this.#done);
-        const outputs: Promise<Outputs>[] = [];
+        const tickets: Ticket[] = [];
         for (const { program, inputs } of callsOf(batch, stage, `${index}`, key, rate)) {
-          const ticket = await this.runtime.submit(program, inputs);
-          ticket.outputs.catch(() => {}); // The journal reads it later, and throws then.
-          outputs.push(ticket.outputs);
+          tickets.push(await this.runtime.submit(program, inputs));
         }
-        batch.release();
+        // Nobody waits for it here: the ring has more slots than programs are in flight.
+        void Promise.all(tickets.map(({ consumed }) => consumed)).then(batch.release);
+        const outputs = tickets.map((ticket) => ticket.outputs);
         const number = ++this.#done;
         const epoch = (number * stage.batchSize) / loader.examples;
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };

@@ -131,7 +131,7 @@ test('what is read is what all programs before it left, and nothing of those aft
     const second = runtime.submit('train', inputs);
     const after = runtime.read(full);
     await Promise.all([(await first).outputs, (await second).outputs]);
-    await runtime.write(full, await between);
+    await runtime.write(new Map([[full, await between]]));
     await (await runtime.submit('first', batchOf(0))).outputs;
     assert.deepEqual(await runtime.read(full), await between);
     assert.notDeepEqual(await after, await between);
@@ -192,9 +192,16 @@ for (const engine of [wasmEngine, referenceEngine]) {
       await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
       await assert.rejects(runtime.read('nothing'), GalvaniError);
       const [{ name, shape: extents }] = runtime.variables();
-      await assert.rejects(runtime.write(name, new Float32Array(3)), (error: Error) =>
+      const before = await runtime.snapshot();
+      const [other] = runtime.variables().slice(-1);
+      const values = new Map([
+        [other.name, new Float32Array(sizeOf(other.shape)).fill(9)],
+        [name, new Float32Array(3)],
+      ]);
+      await assert.rejects(runtime.write(values), (error: Error) =>
         error.message.includes(`expected ${sizeOf(extents)} values for variable ${name}, got 3`),
       );
+      assert.deepEqual(await runtime.snapshot(), before);
       // Unused masked places may hold anything.
       const unused = change('seen', 9, -7);
       assert.equal(unused.counts[1], 4);

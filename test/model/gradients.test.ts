@@ -30,7 +30,7 @@ for (const [claim, tied, dropout] of [
     const run = async () => {
       const { outputs } = await runtime.submit('train', { ...batch, draw, rate: Float32Array.of(0) });
       const result = await outputs;
-      for (const [name, values] of start) await runtime.write(name, values);
+      await runtime.write(start);
       return result;
     };
     const loss = async () => {
@@ -43,10 +43,8 @@ for (const [claim, tied, dropout] of [
       const weights = start.get(name)!;
       const direction = randomFloats(weights.length, 300 + i);
       const moved = async (step: number) => {
-        await runtime.write(
-          name,
-          Float64Array.from(weights, (value, n) => value + step * direction[n]),
-        );
+        const values = Float64Array.from(weights, (value, n) => value + step * direction[n]);
+        await runtime.write(new Map([[name, values]]));
         return loss();
       };
       const expected = ((await moved(h)) - (await moved(-h))) / (2 * h);

@@ -64,8 +64,9 @@ export function tinyBatch(seed: number, { rows, places, masked, segments }: Batc
 
 /** Random weights of order one in every parameter, also where real ones start from 0 or 1. */
 export async function randomWeights(runtime: Runtime, model: ModelConfig, seed: number): Promise<void> {
-  for (const [i, { name, shape, initial }] of parametersOf(model).entries()) {
+  const weights = parametersOf(model).map(({ name, shape, initial }, i) => {
     const values = randomFloats(sizeOf(shape), seed + i, 0.5);
-    await runtime.write(name, initial === 'ones' ? values.map((value) => 1 + value) : values);
-  }
+    return [name, initial === 'ones' ? values.map((value) => 1 + value) : values] as const;
+  });
+  await runtime.write(new Map(weights));
 }

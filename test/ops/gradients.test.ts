@@ -166,11 +166,12 @@ async function run(one: Case, values: (Float64Array | Int32Array | undefined)[],
   });
   for (const [i, result] of results.entries()) if (needed[i]) build.output(`d${i}`, result!);
   const runtime = await referenceEngine.load({ step: build.finish() });
-  for (const variable of runtime.variables()) {
-    if (variable.name === 'dy') await runtime.write('dy', dy);
-    else if (variable.name.startsWith('x')) await runtime.write(variable.name, values[Number(variable.name.slice(1))]!);
-    else await runtime.write(variable.name, new Float64Array(sizeOf(variable.shape)).fill(0.5));
-  }
+  const variables = runtime.variables().map(({ name, shape }) => {
+    if (name === 'dy') return [name, dy] as const;
+    const own = name.startsWith('x') ? values[Number(name.slice(1))]! : new Float64Array(sizeOf(shape)).fill(0.5);
+    return [name, own] as const;
+  });
+  await runtime.write(new Map(variables));
   const inputs = Object.fromEntries(
     one.inputs.flatMap((input, i) => (input && !isVariable[i] ? [[`x${i}`, values[i] as Int32Array]] : [])),
   );

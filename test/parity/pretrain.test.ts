@@ -214,7 +214,7 @@ async function load(engine: string, one: Case, planes: Planes, weights: Map<stri
     },
   });
   const runtime = await (await loadEngine(engine)).load({ train });
-  for (const [name, values] of weights) await runtime.write(name, values);
+  await runtime.write(weights);
   return runtime;
 }
 

@@ -50,11 +50,12 @@ function programOf(isTied: boolean, body: (build: ProgramBuilder, x: Tensor) => 
 async function run(engine: typeof wasmEngine, program: Program, change?: { at: number; by: number }) {
   const runtime = await engine.load({ program }, { threads: 2 });
   try {
-    for (const [i, { name, shape }] of runtime.variables().entries()) {
+    const start = runtime.variables().map(({ name, shape }, i) => {
       const values = Float64Array.from(randomFloats(sizeOf(shape), 40 + i));
       if (name === 'table' && change) values[change.at] += change.by;
-      await runtime.write(name, values);
-    }
+      return [name, values] as const;
+    });
+    await runtime.write(new Map(start));
     return await (await runtime.submit('program', batch)).outputs;
   } finally {
     await runtime.close();
@@ -96,7 +97,7 @@ test('a value that two variables take, and one that a variable had, arrive on bo
   assert.ok(planMemory(program).copies.length > 0);
   for (const engine of [referenceEngine, wasmEngine]) {
     const runtime = await engine.load({ program });
-    for (const [i, name] of ['a', 'b', 'c'].entries()) await runtime.write(name, Float32Array.of(1, 2, 3 + i));
+    await runtime.write(new Map(['a', 'b', 'c'].map((name, i) => [name, Float32Array.of(1, 2, 3 + i)])));
     const outputs = await (await runtime.submit('program', {})).outputs;
     assert.deepEqual([...outputs['old b']], [1, 2, 4]);
     const after = await runtime.snapshot();

@@ -58,7 +58,7 @@ class ReferenceRuntime implements Runtime {
 
   async submit(name: string, inputs: Inputs): Promise<Ticket> {
     const outputs = this.#run(name, inputs);
-    return { outputs: Promise.resolve(outputs) };
+    return { consumed: Promise.resolve(), outputs: Promise.resolve(outputs) };
   }
 
   variables() {
@@ -69,10 +69,8 @@ class ReferenceRuntime implements Runtime {
     return this.#variable(name).slice();
   }
 
-  async write(name: string, values: TypedArray): Promise<void> {
-    const variable = findVariable(this.#shared, name);
-    checkValues(variable, values);
-    this.#values.get(name)!.set(values);
+  async write(values: ReadonlyMap<string, TypedArray>): Promise<void> {
+    for (const { name } of checkValues(this.#shared, values)) this.#values.get(name)!.set(values.get(name)!);
   }
 
   async snapshot(): Promise<Map<string, TypedArray>> {

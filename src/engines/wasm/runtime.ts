@@ -53,7 +53,7 @@ export class WasmRuntime implements Runtime {
       this.#writeInputs(program, slot, inputs);
       const outputs = this.#team.post(program.tapes[slot].address).then(() => this.#readOutputs(program, slot));
       outputs.catch(() => {});
-      return { outputs };
+      return { consumed: Promise.resolve(), outputs };
     });
   }
 
@@ -66,10 +66,11 @@ export class WasmRuntime implements Runtime {
     return this.#betweenSteps(() => this.#floats(place).slice());
   }
 
-  async write(name: string, values: TypedArray): Promise<void> {
-    const place = findVariable(this.#layout.variables, name);
-    checkValues(place, values);
-    return this.#betweenSteps(() => this.#floats(place).set(values));
+  async write(values: ReadonlyMap<string, TypedArray>): Promise<void> {
+    const places = checkValues(this.#layout.variables, values);
+    return this.#betweenSteps(() => {
+      for (const place of places) this.#floats(place).set(values.get(place.name)!);
+    });
   }
 
   async snapshot(): Promise<Map<string, TypedArray>> {
