@@ -1,0 +1,106 @@
+/** Layer normalisation, what is added before it, and dropout: blocks over (rows, H). */
+import { type DropoutAttributes, dropoutThreshold } from '../../../ops/dropout.js';
+import { sizeOf, type TensorType } from '../../../ops/operation.js';
+import { decisions, keepFactors } from '../draws.js';
+import type { Graph, Wire } from '../graph.js';
+import type { Nodes } from '../nodes.js';
+import { blockName, type Emit } from './call.js';
+import { asRows } from './linear.js';
+
+const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes: { epsilon } }) => {
+  const [x, gamma, beta] = inputs;
+  const outputs = graph.block(
+    blockName('layer_norm', epsilon),
+    [asRows(graph, x, inputTypes[0]), gamma, beta],
+    (nodes, [x, gamma, beta]) => normalize(nodes, x, gamma, beta, epsilon),
+  );
+  return shaped(graph, outputs, outputTypes);
+};
+
+const addNorm: Emit<DropoutAttributes & { epsilon: number }> = (call) => {
+  const { graph, inputs, inputTypes, outputTypes, attributes } = call;
+  const [x, residual, gamma, beta, draw] = inputs;
+  const { epsilon, dropout, stream } = attributes;
+  const threshold = dropoutThreshold(dropout);
+  const rows = [x, residual].map((input) => asRows(graph, input, inputTypes[0]));
+  const bits = threshold === 0 ? [] : [bitsOf(graph, draw, stream, inputTypes[0], true)];
+  const outputs = graph.block(
+    blockName('add_norm', epsilon, threshold),
+    [...rows, gamma, beta, ...bits],
+    (nodes, [x, residual, gamma, beta, bits]) => {
+      const kept = bits ? nodes.mul(x, keepFactors(nodes, bits, threshold)) : x;
+      const sum = nodes.add(residual, kept);
+      const [y, mean, inverse] = normalize(nodes, sum, gamma, beta, epsilon);
+      return [y, sum, mean, inverse];
+    },
+  );
+  return shaped(graph, outputs, outputTypes);
+};
+
+/** y, mean (rows), inverse deviation (rows). */
+function normalize(nodes: Nodes, x: Wire, gamma: Wire, beta: Wire, epsilon: number): Wire[] {
+  const mean = nodes.mean(x, [1], true);
+  const centred = nodes.sub(x, mean);
+  const variance = nodes.mean(nodes.square(centred), [1], true);
+  const inverse = nodes.div(nodes.float(1), nodes.sqrt(nodes.add(variance, nodes.float(epsilon))));
+  const y = nodes.add(nodes.mul(nodes.mul(centred, inverse), gamma), beta);
+  return [y, nodes.reshape(mean, [-1]), nodes.reshape(inverse, [-1])];
+}
+
+const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
+  const [dy, x, gamma, mean, inverse] = inputs;
+  const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
+  const outputs = graph.block(
+    'layer_norm_gradient',
+    [...rows, gamma, mean, inverse],
+    (nodes, [dy, x, gamma, mean, inverse]) => {
+      const column = nodes.expandDims(inverse, 1);
+      const normal = nodes.mul(nodes.sub(x, nodes.expandDims(mean, 1)), column);
+      const g = nodes.mul(dy, gamma);
+      const meanG = nodes.mean(g, [1], true);
+      const meanGx = nodes.mean(nodes.mul(g, normal), [1], true);
+      return [nodes.mul(column, nodes.sub(nodes.sub(g, meanG), nodes.mul(normal, meanGx)))];
+    },
+  );
+  return shaped(graph, outputs, outputTypes);
+};
+
+const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
+  const [dy, x, mean, inverse, previousGamma, previousBeta] = inputs;
+  const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
+  const [scaled] = graph.block(
+    'layer_norm_parameter_gradient',
+    [...rows, mean, inverse],
+    (nodes, [dy, x, mean, inverse]) => {
+      const normal = nodes.mul(nodes.sub(x, nodes.expandDims(mean, 1)), nodes.expandDims(inverse, 1));
+      return [nodes.mul(dy, normal)];
+    },
+  );
+  const [dGamma, dBeta] = [scaled, rows[0]].map((values) => graph.biasAddGrad(values));
+  return [
+    previousGamma ? graph.add(previousGamma, dGamma) : dGamma,
+    previousBeta ? graph.add(previousBeta, dBeta) : dBeta,
+  ];
+};
+
+const dropout: Emit<DropoutAttributes> = ({ graph, inputs: [x, draw], inputTypes, attributes }) => {
+  const threshold = dropoutThreshold(attributes.dropout);
+  if (threshold === 0) return [x];
+  const bits = bitsOf(graph, draw, attributes.stream, inputTypes[0], false);
+  return graph.block(blockName('dropout', threshold), [x, bits], (nodes, [x, bits]) => [
+    nodes.mul(x, keepFactors(nodes, bits, threshold)),
+  ]);
+};
+
+/** A decision for every element of (B, …), in its shape or as rows. */
+function bitsOf(graph: Graph, draw: Wire, stream: number, type: TensorType, asMatrix: boolean): Wire {
+  const [rows] = type.shape;
+  const bits = decisions(graph, { draw, stream, rows, rowSize: sizeOf(type.shape) / rows });
+  return asMatrix ? asRows(graph, bits, type) : graph.reshape(bits, type.shape);
+}
+
+function shaped(graph: Graph, outputs: readonly Wire[], types: readonly TensorType[]): Wire[] {
+  return outputs.map((output, i) => graph.reshape(output, types[i].shape));
+}
+
+export const normOperations = { layerNorm, addNorm, layerNormGradient, layerNormParameterGradient, dropout };

@@ -1,0 +1,66 @@
+/** What a step ends in: the global norm, its clipping factor, AdamW; and the arithmetic that a loss is put together with. */
+import type { AdamWAttributes } from '../../../ops/adamW.js';
+import { host, type Wire } from '../graph.js';
+import type { Nodes } from '../nodes.js';
+import { blockName, type Emit } from './call.js';
+
+const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
+const add: Emit = ({ graph, inputs: [x, y] }) => [graph.add(x, y)];
+const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { factor } }) => [
+  graph.mul(x, graph.float(factor)),
+];
+
+const globalNorm: Emit = ({ graph, inputs }) => {
+  const halves = graph.addN(inputs.map((gradient) => graph.l2Loss(gradient)));
+  return [graph.sqrt(graph.mul(halves, graph.float(2)))];
+};
+
+const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
+  graph.block(blockName('clip', maxNorm), inputs, (nodes, [norm]) => {
+    const excess = nodes.div(norm, nodes.float(maxNorm));
+    const factor = nodes.div(nodes.float(1), nodes.maximum(nodes.float(1), excess));
+    return [nodes.select(nodes.isFinite(norm), factor, nodes.float(Number.NaN))];
+  });
+
+const adamW: Emit<AdamWAttributes> = ({ graph, inputs, attributes }) => {
+  const [parameter, m, v, gradient, factor, rate, draw] = inputs;
+  const { beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor, biasCorrection } = attributes;
+  const corrections = [beta1, beta2].map((beta) => (biasCorrection ? correction(graph, draw, beta) : graph.float(1)));
+  return graph.block(
+    blockName('adam_w', beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor),
+    [parameter, m, v, gradient, factor, rate, ...corrections],
+    (nodes, [parameter, m, v, gradient, factor, rate, correctionM, correctionV]) => {
+      const isStill = nodes.isNan(factor);
+      const g = nodes.mul(factor, gradient);
+      const mixed = (old: Wire, beta: number, fresh: Wire) =>
+        nodes.add(nodes.mul(nodes.float(beta), old), nodes.mul(nodes.float(1 - beta), fresh));
+      const nextM = mixed(m, beta1, g);
+      const nextV = mixed(v, beta2, nodes.square(g));
+      const square = nodes.mul(correctionV, nextV);
+      const root = epsilonInRoot
+        ? nodes.sqrt(nodes.add(square, nodes.float(epsilon)))
+        : nodes.add(nodes.sqrt(square), nodes.float(epsilon));
+      const direction = nodes.div(nodes.mul(correctionM, nextM), root);
+      const decayed =
+        weightDecay === 0 ? direction : nodes.add(direction, nodes.mul(nodes.float(weightDecay), parameter));
+      const step = nodes.mul(nodes.mul(rate, nodes.float(rateFactor)), decayed);
+      return [
+        nodes.select(isStill, parameter, nodes.sub(parameter, step)),
+        nodes.select(isStill, m, nextM),
+        nodes.select(isStill, v, nextV),
+      ];
+    },
+  );
+};
+
+/** 1 / (1 − βᵗ) with t = step + 1, in float64: 1 − 0.999 has lost 15 bits in float32. */
+function correction(nodes: Nodes, draw: Wire, beta: number): Wire {
+  return nodes.on(host, () => {
+    const step = nodes.reshape(nodes.slice(draw, nodes.ints([2]), [1]), []);
+    const t = nodes.add(nodes.cast(nodes.bitcast(step, 'uint32'), 'float64'), nodes.double(1));
+    const rest = nodes.sub(nodes.double(1), nodes.pow(nodes.double(beta), t));
+    return nodes.cast(nodes.div(nodes.double(1), rest), 'float32');
+  });
+}
+
+export const updateOperations = { constant, add, scale, globalNorm, clip, adamW };
