@@ -16,17 +16,20 @@ export type Outputs = Readonly<Record<string, TypedArray>>;
 export interface LoadOptions {
   /** Compute threads. Default: what the machine has. */
   threads?: number;
+  /** Default: the first of the engine's. */
   precision?: Precision;
   /** Results that repeat bit for bit. */
   deterministic?: boolean;
+  /** Hears what takes long while programs are loaded. */
+  onNotice?: (message: string) => void;
 }
 
 export interface Engine {
   readonly name: string;
   readonly capabilities: {
     readonly precisions: readonly Precision[];
-    /** Equal inputs give equal bits, for any number of threads. */
-    readonly deterministic: boolean;
+    /** Whether equal inputs give equal bits; where always, for any number of threads. */
+    readonly deterministic: 'always' | 'on request' | 'never';
     /** Dropout and noise are the draws of src/random/streams.ts. */
     readonly exactDraws: boolean;
     /** Most bytes that variables, inputs and values may take together. */
@@ -67,7 +70,21 @@ export interface OperationTime {
 export interface OperationTimes {
   /** From the start of the first operation to the end of the last. */
   readonly stepMs: number;
+  /** Empty where the engine cannot look into a program that runs. */
   readonly operations: readonly OperationTime[];
+}
+
+/** What an engine with a device of its own has done since its programs were loaded. */
+export interface Traffic {
+  /** Times that the device was called: for a program, a read, a write. */
+  readonly calls: number;
+  /** What went to the device and came from it, as bytes and as arrays. */
+  readonly uploadedBytes: number;
+  readonly downloadedBytes: number;
+  readonly tensors: number;
+  /** In these calls, and of the host for them: checks, messages, tensors made and read. */
+  readonly deviceMs: number;
+  readonly hostMs: number;
 }
 
 export interface Runtime {
@@ -86,6 +103,8 @@ export interface Runtime {
   /** Copies of all variables at one step boundary. */
   snapshot(): Promise<Map<string, TypedArray>>;
   memory(): MemoryReport;
+  /** Absent where programs run in the host's own memory. */
+  traffic?(): Traffic;
   /** Runs the program once, state and all, with a clock around every operation. */
   profile(program: string, inputs: Inputs): Promise<OperationTimes>;
   close(): Promise<void>;

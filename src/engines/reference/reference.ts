@@ -10,6 +10,7 @@ import { costOf, flopsOf } from '../../program/print.js';
 import { type Program, typesOf } from '../../program/program.js';
 import type { Engine, Inputs, OperationTime, OperationTimes, Outputs, Runtime, Ticket, TypedArray } from '../engine.js';
 import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
+import { checkOptions } from '../options.js';
 import {
   checkInputs,
   checkValues,
@@ -24,8 +25,9 @@ const mostFlops = 20e9;
 
 export const referenceEngine: Engine = {
   name: 'reference',
-  capabilities: { precisions: ['float64'], deterministic: true, exactDraws: true, maxBytes: 2 ** 33 },
-  async load(programs) {
+  capabilities: { precisions: ['float64'], deterministic: 'always', exactDraws: true, maxBytes: 2 ** 33 },
+  async load(programs, options = {}) {
+    checkOptions(referenceEngine, options);
     for (const [name, program] of Object.entries(programs)) {
       const flops = flopsOf(program);
       if (flops <= mostFlops) continue;

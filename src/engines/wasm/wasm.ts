@@ -5,7 +5,8 @@
 import { availableParallelism } from 'node:os';
 import { GalvaniError } from '../../errors.js';
 import type { Program } from '../../program/program.js';
-import type { Engine, LoadOptions, Runtime } from '../engine.js';
+import type { Engine, Runtime } from '../engine.js';
+import { checkOptions } from '../options.js';
 import { chooseBuild, compileModule, type WasmBuild } from './build.js';
 import { type Layout, layOut, mostBytes, pageBytes } from './layout.js';
 import { measurePeak } from './peak.js';
@@ -14,23 +15,25 @@ import { Team } from './team.js';
 
 /** build: forces one of the two modules; by default the best that the runtime has. */
 export function createWasmEngine(build?: WasmBuild): Engine {
-  return {
+  const engine: Engine = {
     name: 'wasm',
-    capabilities: { precisions: ['float32'], deterministic: true, exactDraws: true, maxBytes: mostBytes },
-    load: (programs, options = {}) => load(programs, options, build),
+    capabilities: { precisions: ['float32'], deterministic: 'always', exactDraws: true, maxBytes: mostBytes },
+    async load(programs, options = {}) {
+      checkOptions(engine, options);
+      return load(programs, options.threads ?? availableParallelism(), build);
+    },
     measurePeak: (threads = availableParallelism()) => measurePeak(build ?? chooseBuild(), threads),
   };
+  return engine;
 }
 
 export const wasmEngine: Engine = createWasmEngine();
 
 async function load(
   programs: Readonly<Record<string, Program>>,
-  { threads = availableParallelism(), precision = 'float32' }: LoadOptions,
+  threads: number,
   forced?: WasmBuild,
 ): Promise<Runtime> {
-  if (precision !== 'float32') throw wrongOption('precision float32', precision);
-  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) throw wrongOption('1 to 1024 threads', `${threads}`);
   // Chosen in any case: it sets the flag that the relaxed build needs and refuses what cannot run.
   const best = chooseBuild();
   const build = forced ?? best;
@@ -57,14 +60,4 @@ function allocate({ totalBytes }: Layout): WebAssembly.Memory {
       cause,
     });
   }
-}
-
-function wrongOption(expected: string, got: string): GalvaniError {
-  return new GalvaniError({
-    stage: 'wasm',
-    expected,
-    got,
-    remedy: 'Choose another engine or setting.',
-    kind: 'wrongUse',
-  });
 }

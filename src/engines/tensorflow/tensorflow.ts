@@ -1,0 +1,101 @@
+/**
+ * The engine for CUDA GPUs, and for CPUs with TensorFlow: programs are written as one TensorFlow graph, variables stay
+ * on the device, and a step is one call of a session that a thread of its own makes. The library is not part of the
+ * project and is loaded only when this engine is asked for.
+ */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { GalvaniError } from '../../errors.js';
+import { sizeOf } from '../../ops/operation.js';
+import { planMemory } from '../../program/memory.js';
+import type { Program } from '../../program/program.js';
+import { formatBytes } from '../../report/table.js';
+import type { Engine, LoadOptions } from '../engine.js';
+import { checkOptions } from '../options.js';
+import { sharedVariables } from '../programs.js';
+import { findBinding } from './binding.js';
+import { type EmitOptions, type Emitted, emit } from './emission.js';
+import { prepareEnvironment } from './environment.js';
+import { explain, outOfMemory } from './explain.js';
+import { TensorflowRuntime } from './runtime.js';
+import { SessionThread } from './thread.js';
+
+export const tensorflowEngine: Engine = {
+  name: 'tensorflow',
+  capabilities: {
+    precisions: ['float32', 'bfloat16'],
+    deterministic: 'on request',
+    exactDraws: true,
+    // What the device has shows only when it refuses.
+    maxBytes: Number.POSITIVE_INFINITY,
+  },
+  load,
+};
+
+type Programs = Readonly<Record<string, Program>>;
+
+async function load(programs: Programs, options: LoadOptions = {}): Promise<TensorflowRuntime> {
+  const { threads, precision = 'float32', deterministic = false, onNotice = () => {} } = options;
+  checkOptions(tensorflowEngine, options);
+  const candidate = findBinding();
+  prepareEnvironment({ threads, deterministic, device: candidate.device });
+  const thread = new SessionThread(candidate);
+  try {
+    const { version, isGpu } = await thread.open();
+    if (!isGpu) checkMemory(programs);
+    const start = performance.now();
+    const count = Object.keys(programs).length;
+    const library = `tensorflow ${version} ${isGpu ? 'gpu' : 'cpu'}`;
+    onNotice(
+      `${library}: loads ${count} programs and runs each once, so that no step waits for the library to look at it`,
+    );
+    const emitted = emit(programs, { precision: precision as EmitOptions['precision'], usesXla: true });
+    await loadGraph(thread, emitted, programs);
+    const build = `${library} ${precision}${deterministic ? ' deterministic' : ''}`;
+    const runtime = new TensorflowRuntime(build, programs, emitted, thread);
+    await runtime.warmUp();
+    onNotice(`${library}: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
+    return runtime;
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+/** The library reads graphs from files: a folder of its own, which is gone when it has been read. */
+async function loadGraph(thread: SessionThread, { savedModel }: Emitted, programs: Programs): Promise<void> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'galvani-')).catch(unwritable(os.tmpdir(), savedModel));
+  try {
+    const file = path.join(folder, 'saved_model.pb');
+    await writeFile(file, savedModel).catch(unwritable(file, savedModel));
+    await thread.load(folder).catch((cause) => {
+      throw explain(cause, programs, 'loading');
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function unwritable(where: string, { byteLength }: Uint8Array): (cause: unknown) => never {
+  return (cause) => {
+    throw new GalvaniError({
+      stage: 'tensorflow',
+      expected: `a temporary folder that takes a graph of ${(byteLength / 1e6).toFixed(1)} MB`,
+      got: (cause as Error).message,
+      where,
+      remedy: 'Free some space there, or set TMPDIR to a folder that may be written.',
+      cause,
+    });
+  };
+}
+
+/** Where the host's memory is the device's: more than there is would not be refused, it would end the process. */
+function checkMemory(programs: Programs): void {
+  const there = Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  const variableBytes = [...sharedVariables(programs).values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  for (const [name, program] of Object.entries(programs)) {
+    const bytes = variableBytes + planMemory(program).bytes;
+    if (bytes > there) throw outOfMemory(bytes, `${formatBytes(there)} of the machine`, `program ${name}`, program);
+  }
+}
