@@ -18,6 +18,8 @@ const summaries: Record<string, string> = {
   tokenize: 'turns lines of text into ids or pieces',
   prepare: 'turns text files into token shards',
   verify: 'checks every checksum and count of a dataset',
+  doctor: 'says which engines can run on this machine, and what is missing',
+  setup: 'installs what an engine needs',
   bench: 'measures the throughput of a room on this machine',
   inspect: 'shows what is in a folder, as a table',
   export: 'writes the models of a run as folders that transformers opens',

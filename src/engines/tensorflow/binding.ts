@@ -17,7 +17,7 @@ export const tensorflowVersion = '2.21.0';
 
 export type Device = 'cpu' | 'gpu';
 
-const packageNames: Readonly<Record<Device, string>> = {
+export const packageNames: Readonly<Record<Device, string>> = {
   gpu: '@tensorflow/tfjs-node-gpu',
   cpu: '@tensorflow/tfjs-node',
 };
@@ -118,7 +118,7 @@ function resolved(place: string, device: Device): Candidate {
   try {
     return candidateAt(path.dirname(from.resolve(`${name}/package.json`)), device);
   } catch {
-    const [nearest] = from.resolve.paths(name) ?? [];
+    const nearest = from.resolve.paths(name)?.find((folder) => existsSync(folder));
     return candidateAt(path.join(nearest ?? 'node_modules', name), device);
   }
 }

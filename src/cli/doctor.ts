@@ -1,0 +1,68 @@
+/** `galvani doctor`: which engines can run on this machine, and the commands that bring what is missing. */
+import { type Command, Option } from 'commander';
+import { describeMachine, diagnoseEngines, type EngineDiagnosis, type Machine } from '../engines/diagnosis.js';
+import { engineNames } from '../engines/index.js';
+import type { TensorflowDiagnosis } from '../engines/tensorflow/diagnosis.js';
+import { exitCodes } from '../errors.js';
+import { formatBytes, formatTable } from '../report/table.js';
+
+export function define(command: Command): void {
+  command
+    .addOption(
+      new Option('--engine <name>', 'one engine, in detail; exit code 1 if it cannot run').choices(engineNames),
+    )
+    .option('--json', 'print one JSON object')
+    .addHelpText('after', '\nExample:\n  $ galvani doctor --engine tensorflow')
+    .action(run);
+}
+
+function run({ engine, json }: { engine?: string; json?: boolean }): void {
+  const machine = describeMachine();
+  const engines = diagnoseEngines(machine, engine);
+  const text = engine === undefined ? describeEngines(engines) : describeEngine(engines[0], machine);
+  process.stdout.write(json ? `${JSON.stringify({ machine, engines })}\n` : `${describe(machine)}\n${text}`);
+  if (engine !== undefined && !engines[0].canRun) process.exitCode = exitCodes.failure;
+}
+
+function describe({ node, v8, platform, cpu, cores, memoryBytes, freeBytes, gpus }: Machine): string {
+  const described = gpus.map(
+    (gpu) => `${gpu.name}, ${gpu.memory} MiB, compute capability ${gpu.computeCapability}, driver ${gpu.driver}`,
+  );
+  return formatTable([
+    ['Node', `${node} (V8 ${v8}), ${platform}`],
+    ['processor', `${cores} cores, ${cpu}`],
+    ['memory', `${formatBytes(memoryBytes)}, ${formatBytes(freeBytes)} of it free`],
+    ['NVIDIA GPU', described.join('; ') || 'none seen (nvidia-smi lists none)'],
+  ]);
+}
+
+function describeEngines(engines: readonly EngineDiagnosis[]): string {
+  const rows = engines.map(({ name, canRun, summary }) => [name, canRun ? 'can run' : 'cannot run', summary]);
+  return `${formatTable(rows)}\n"galvani doctor --engine <name>" says more, and how to get what is missing.\n`;
+}
+
+function describeEngine({ name, canRun, summary, tensorflow }: EngineDiagnosis, machine: Machine): string {
+  const verdict = formatTable([[name, canRun ? 'can run' : 'cannot run', summary]]);
+  return tensorflow === undefined ? verdict : `${verdict}${describeTensorflow(tensorflow, machine)}`;
+}
+
+function describeTensorflow(found: TensorflowDiagnosis, { gpus }: Machine): string {
+  const rows = found.candidates.map(({ directory, state }) => [`  ${state}`, directory]);
+  const messages = found.messages.map((line) => `  ${line}\n`).join('');
+  const parts = [`\nLooked at, in this order:\n${formatTable(rows)}`];
+  if (messages !== '' && !found.isUsingGpu) parts.push(`The library says:\n${messages}`);
+  const lacksGpu = gpus.length > 0 && !found.isUsingGpu;
+  if (!found.canRun || lacksGpu) parts.push(describeSetup(found.setup));
+  return parts.join('\n');
+}
+
+function describeSetup({ device, folder, hindrance, missingTools, commands }: TensorflowDiagnosis['setup']): string {
+  if (hindrance !== undefined) return `It cannot be set up here: ${hindrance}.\n`;
+  const flag = device === 'gpu' ? ' --gpu' : '';
+  if (commands === '') {
+    return `All steps of the setup are done. Where they did not help, remove ${folder} and run "galvani setup tensorflow${flag}" again.\n`;
+  }
+  const tools = missingTools.length === 0 ? '' : `Install first: ${missingTools.join(', ')}.\n`;
+  const indented = commands.replaceAll(/^(?=.)/gm, '  ');
+  return `${tools}"galvani setup tensorflow${flag}" (in a clone: "npm run setup:tensorflow${flag === '' ? '' : ' -- --gpu'}") does this:\n\n${indented}`;
+}
