@@ -6,6 +6,7 @@ import { complaintAbout, wrongOption } from './options.js';
 const loaders: Record<string, () => Promise<Engine>> = {
   wasm: async () => (await import('./wasm/wasm.js')).wasmEngine,
   tensorflow: async () => (await import('./tensorflow/tensorflow.js')).tensorflowEngine,
+  tfjs: async () => (await import('./tfjs/tfjs.js')).tfjsEngine,
   reference: async () => (await import('./reference/reference.js')).referenceEngine,
 };
 

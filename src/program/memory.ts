@@ -82,7 +82,7 @@ export function planMemory(program: Program): MemoryPlan {
 }
 
 /** Number of the last operation that reads each tensor; outputs and values of variables are read after the last. */
-function findLastReads(program: Program): Map<number, number> {
+export function findLastReads(program: Program): Map<number, number> {
   const lastReads = new Map<number, number>();
   for (const [index, { inputs }] of program.operations.entries()) {
     for (const tensor of inputs) lastReads.set(tensor, index);

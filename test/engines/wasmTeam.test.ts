@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
+import { tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
 import { chooseBuild } from '../../src/engines/wasm/build.js';
 import { createWasmEngine, wasmEngine } from '../../src/engines/wasm/wasm.js';
 import { GalvaniError } from '../../src/errors.js';
@@ -159,7 +160,7 @@ test('a profiled step times every operation once, in their order, and counts as 
   }
 });
 
-for (const engine of [wasmEngine, referenceEngine]) {
+for (const engine of [wasmEngine, referenceEngine, tfjsEngine]) {
   test(`a batch that leads outside a table or a row is refused by name before it runs, ${engine.name}`, async () => {
     const runtime = await engine.load(trainPrograms(), { threads: 1 });
     try {
@@ -235,48 +236,50 @@ test('what cannot be addressed is refused with what it needs, before anything is
   });
 });
 
-test('a sample is an id whatever the logits are, and rows that are not finite are counted', async () => {
-  const build = new ProgramBuilder();
-  const batch = {
-    targets: build.input('targets', int32(3, 2)),
-    counts: build.input('counts', int32(3)),
-    denominators: build.input('denominators', float32(2)),
-    draw: build.input('draw', int32(4)),
-  };
-  const hidden = build.input('hidden', float32(3, 2, 5));
-  const table = build.input('table', float32(7, 5));
-  const attributes = { temperature: 1, disallowCorrect: false, sample: true, stream: 4 };
-  const head = maskedLmHead(build, hidden, table, build.input('bias', float32(7)), batch, attributes);
-  build.output('sampled', head.sampled);
-  build.output('hits', head.hits);
-  const runtime = await wasmEngine.load({ head: build.finish() });
-  try {
-    const { NaN: nan, POSITIVE_INFINITY: inf, NEGATIVE_INFINITY: minusInf } = Number;
-    for (const [value, oneBias] of [
-      [nan, 0],
-      [inf, 0],
-      [minusInf, 0],
-      [3e38, 0],
-      [1, nan],
-      [1, inf],
-    ]) {
-      const ticket = await runtime.submit('head', {
-        targets: new Int32Array(6),
-        counts: Int32Array.of(2, 1, 0),
-        denominators: Float32Array.of(3, 6),
-        draw: new Int32Array(4),
-        hidden: new Float32Array(30).fill(value),
-        table: new Float32Array(35).fill(1),
-        bias: new Float32Array(7).fill(oneBias, 2, 3),
-      });
-      const { sampled, hits } = await ticket.outputs;
-      for (const id of sampled) assert.ok(id >= 0 && id < 7, `${id} for ${value}, ${oneBias}`);
-      assert.equal(hits[2], 3, `${value}, ${oneBias}`);
+for (const engine of [wasmEngine, tfjsEngine]) {
+  test(`a sample is an id whatever the logits are, and rows that are not finite are counted, ${engine.name}`, async () => {
+    const build = new ProgramBuilder();
+    const batch = {
+      targets: build.input('targets', int32(3, 2)),
+      counts: build.input('counts', int32(3)),
+      denominators: build.input('denominators', float32(2)),
+      draw: build.input('draw', int32(4)),
+    };
+    const hidden = build.input('hidden', float32(3, 2, 5));
+    const table = build.input('table', float32(7, 5));
+    const attributes = { temperature: 1, disallowCorrect: false, sample: true, stream: 4 };
+    const head = maskedLmHead(build, hidden, table, build.input('bias', float32(7)), batch, attributes);
+    build.output('sampled', head.sampled);
+    build.output('hits', head.hits);
+    const runtime = await engine.load({ head: build.finish() });
+    try {
+      const { NaN: nan, POSITIVE_INFINITY: inf, NEGATIVE_INFINITY: minusInf } = Number;
+      for (const [value, oneBias] of [
+        [nan, 0],
+        [inf, 0],
+        [minusInf, 0],
+        [3e38, 0],
+        [1, nan],
+        [1, inf],
+      ]) {
+        const ticket = await runtime.submit('head', {
+          targets: new Int32Array(6),
+          counts: Int32Array.of(2, 1, 0),
+          denominators: Float32Array.of(3, 6),
+          draw: new Int32Array(4),
+          hidden: new Float32Array(30).fill(value),
+          table: new Float32Array(35).fill(1),
+          bias: new Float32Array(7).fill(oneBias, 2, 3),
+        });
+        const { sampled, hits } = await ticket.outputs;
+        for (const id of sampled) assert.ok(id >= 0 && id < 7, `${id} for ${value}, ${oneBias}`);
+        assert.equal(hits[2], 3, `${value}, ${oneBias}`);
+      }
+    } finally {
+      await runtime.close();
     }
-  } finally {
-    await runtime.close();
-  }
-});
+  });
+}
 
 test('the first block of all draws, whose numbers are all 0, is drawn like any other', async () => {
   const build = new ProgramBuilder();
