@@ -140,7 +140,7 @@ function missing(expected: string, got: string, where: string, cause?: unknown):
     got,
     where,
     remedy:
-      '"galvani doctor --engine tensorflow" says what is missing, "npm run setup:tensorflow" installs it; --engine wasm needs nothing.',
+      '"galvani doctor --engine tensorflow" says what is missing, "galvani setup tensorflow" installs it; --engine wasm needs nothing.',
     cause,
   });
 }
