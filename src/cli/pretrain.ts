@@ -1,6 +1,7 @@
 /** `galvani pretrain`: token shards → a run folder. The same command again goes on where the run was. */
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { Precision } from '../engines/engine.js';
 import { engineNames } from '../engines/index.js';
 import { exitCodes, GalvaniError } from '../errors.js';
 import { formatBytes, formatCount, formatSeconds } from '../report/table.js';
@@ -15,6 +16,8 @@ interface Options {
   output: string;
   model?: string;
   engine: string;
+  precision?: Precision;
+  deterministic?: boolean;
   threads: number;
   workers: number;
   maxMinutes?: number;
@@ -43,6 +46,8 @@ export function define(command: Command): void {
     .requiredOption('--output <run>', 'run folder; one that is there is continued')
     .option('--model <name>', 'tiny, small, base or large (default: small)')
     .option('--engine <name>', engineNames.join(', '), 'wasm')
+    .option('--precision <name>', 'float32 or bfloat16 (engine tensorflow): of products and attention')
+    .option('--deterministic', 'results that repeat bit for bit, on every engine')
     .option('--steps <n>', 'training steps', parseCount)
     .option('--batch-size <b>', 'rows of a batch', parseCount)
     .option('--micro-batch-size <m>', 'rows that run at a time; gradients add up', parseCount)
@@ -147,7 +152,7 @@ function print<T extends object>(value: T, isJson: boolean | undefined, describe
 function describeEvent(event: PretrainEvent): string {
   if (event.kind === 'metrics') return describeMetrics(event.line);
   if (event.kind === 'checkpoint') return `checkpoint ${event.directory}`;
-  if (event.kind === 'warning') return event.message;
+  if (event.kind === 'warning' || event.kind === 'notice') return event.message;
   const begins = event.step === 0 ? 'begins' : `goes on after step ${event.step}`;
   return `pretrain ${begins}: ${event.steps} steps on ${formatCount(event.documents)} documents (${event.build})`;
 }

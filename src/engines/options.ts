@@ -27,6 +27,11 @@ export function complaintAbout(
   return undefined;
 }
 
+/** Whether equal inputs give equal bits. */
+export function repeatsBits({ capabilities }: Described, { deterministic = false }: LoadOptions): boolean {
+  return capabilities.deterministic === 'always' || (capabilities.deterministic === 'on request' && deterministic);
+}
+
 /** @throws GalvaniError for what the engine cannot do. */
 export function checkOptions(engine: Described, options: LoadOptions): void {
   const complaint = complaintAbout(engine, options);

@@ -1,6 +1,6 @@
 /** What a run would take on this machine: parameters, memory, FLOPs, and the time of real steps on real batches. */
 import { openDataset, type TokenDataset } from '../dataset/dataset.js';
-import type { Runtime } from '../engines/engine.js';
+import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { median } from '../median.js';
 import { parametersOf } from '../model/parameters.js';
@@ -33,15 +33,15 @@ const timedSteps = 3;
 
 /** Writes nothing. @throws what the run itself would be refused for. */
 export async function planRun(
-  options: Pick<PretrainOptions, 'data' | 'output' | 'configure' | 'engine' | 'threads'>,
+  options: Pick<PretrainOptions, 'data' | 'output' | 'configure' | 'engine'> & LoadOptions,
 ): Promise<RunPlan> {
   const dataset = await openDataset(options.data);
-  const engine = await loadEngine(options.engine ?? 'wasm');
+  const engine = await loadEngine(options.engine ?? 'wasm', options);
   const saved = await readRun(options.output);
   const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);
   checkData(dataset, config);
   const programs = buildPrograms(config);
-  const runtime = await engine.load(programs, { threads: options.threads });
+  const runtime = await engine.load(programs, options);
   try {
     const plan = { flopsPerStep: 0, stepMs: 0, steps: config.num_train_steps, seconds: 0 };
     for (const [index, stage] of stagesOf(config).entries()) {

@@ -5,8 +5,9 @@
  * is a pure function of the settings, whatever the threads, the workers, and how often the run was killed.
  */
 import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
-import type { Runtime, Ticket } from '../engines/engine.js';
+import type { LoadOptions, Runtime, Ticket } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
+import { repeatsBits } from '../engines/options.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
 import {
@@ -27,7 +28,7 @@ import { buildPrograms, callsOf } from './programs.js';
 import { beginRun, continueRun, readRun, saveRun } from './run.js';
 import { learningRateAt, scheduleOf } from './schedule.js';
 
-export interface PretrainOptions {
+export interface PretrainOptions extends Omit<LoadOptions, 'onNotice'> {
   /** Folder made by `prepare`. */
   data: string;
   /** Run folder; one that is there already is continued. */
@@ -35,8 +36,6 @@ export interface PretrainOptions {
   /** The settings wanted; given what the run was begun with, if it was. */
   configure: (vocabularySize: number, saved: TrainingConfig | undefined) => TrainingConfig;
   engine?: string;
-  /** Compute threads. Default: all cores. */
-  threads?: number;
   /** Threads that make batches. Default 1. */
   workers?: number;
   /** Write a checkpoint and stop after so long. */
@@ -50,6 +49,8 @@ export type PretrainEvent =
   | { kind: 'begin'; step: number; steps: number; build: string; documents: number }
   | { kind: 'metrics'; line: MetricsLine }
   | { kind: 'checkpoint'; directory: string }
+  /** What takes long before the first step, and what is to be known about the run. */
+  | { kind: 'notice'; message: string }
   | { kind: 'warning'; message: string };
 
 export interface PretrainResult {
@@ -63,11 +64,12 @@ export interface PretrainResult {
 
 /** A folder is made or changed only when all that can be refused has been looked at, and the engine has its memory. */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { output, threads, maxMinutes = Number.POSITIVE_INFINITY, onEvent: report = () => {} } = options;
+  const { output, maxMinutes = Number.POSITIVE_INFINITY, onEvent: report = () => {} } = options;
   const deadline = performance.now() + maxMinutes * 60_000;
   const warn = (message: string) => report({ kind: 'warning', message });
+  const note = (message: string) => report({ kind: 'notice', message });
   const dataset = await openDataset(options.data);
-  const engine = await loadEngine(options.engine ?? 'wasm');
+  const engine = await loadEngine(options.engine ?? 'wasm', options);
   await readRun(output); // Refuses another's folder before a lock is put into it.
   const unlock = await lockRun(output);
   try {
@@ -81,12 +83,14 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       await saveRun(output, run, dataset);
       return { step, isDone: true };
     }
-    const runtime = await engine.load(buildPrograms(config), { threads });
+    const runtime = await engine.load(buildPrograms(config), { ...options, onNotice: note });
     try {
       await saveRun(output, run, dataset);
       const { build } = runtime;
       const before = checkpoint?.state.build ?? build;
       if (before !== build) warn(`run: the checkpoint is by ${before}, this is ${build}: last bits will differ`);
+      if (!repeatsBits(engine, options))
+        note('run: its bits do not repeat, after a resume neither; --deterministic ones do');
       if (checkpoint) await restoreVariables(runtime, checkpoint);
       else await writeInitialWeights(runtime, config, await readTokenCounts(dataset));
       return await new Training(options, dataset, config, runtime, deadline, report).goOnFrom(checkpoint?.state);

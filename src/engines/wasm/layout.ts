@@ -173,8 +173,8 @@ function tooLarge(bytes: number, parts: { variables: number; values: number; wor
     got: `${gib(bytes)}: ${gib(parts.variables)} of variables, ${gib(parts.values)} of values, ${gib(parts.working)} of working memory`,
     remedy:
       parts.variables > mostBytes / 2
-        ? 'Choose a smaller model: its weights and moments alone do not leave room for a step.'
-        : 'Choose a smaller --micro-batch-size or --sequence-length.',
+        ? 'Choose --engine tensorflow, or a smaller model: its weights and moments alone do not leave room for a step.'
+        : 'Choose a smaller --micro-batch-size or --sequence-length, or --engine tensorflow.',
     kind: 'wrongUse',
   });
 }
