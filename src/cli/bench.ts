@@ -54,11 +54,14 @@ Examples:
     });
   command
     .command('step')
-    .description('one training step on synthetic full rows, operation by operation')
+    .description('one training step: on synthetic full rows, operation by operation, or on batches of a dataset')
     .option('--engine <name>', engineNames.join(', '), 'wasm')
+    .option('--data <dir>', 'dataset made by "galvani prepare": steps as training takes them, one behind the other')
     .option('--model <name>', 'tiny, small, base or large', 'small')
     .option('--batch-size <b>', 'rows of a batch', parseCount, 16)
     .option('--sequence-length <t>', 'places of a row', parseCount, 128)
+    .option('--precision <name>', 'float32 or bfloat16: of products and attention')
+    .option('--deterministic', 'results that repeat bit for bit')
     .option('--threads <n>', 'compute threads', parseCount, defaultThreads())
     .option('--steps <n>', 'steps to time', parseCount, 7)
     .option('--json', 'print one JSON object')
@@ -86,6 +89,8 @@ function describe({ machine, versions, figures }: { machine: object; versions: o
   const rows = entries.map(([name, value]) => [name, shorten(value)]);
   const table = rows.map(([name, value]) => `${name.padEnd(28)} ${value}\n`).join('');
   if (!operations) return table;
+  if (operations.length === 0)
+    return `${table}\nThis engine runs a program as one call and cannot tell its operations apart.\n`;
   const lines = operations.map(({ name, calls, ms, share, gflops }) => [
     name,
     String(calls),

@@ -37,7 +37,7 @@ export interface Engine {
   };
   load(programs: Readonly<Record<string, Program>>, options?: LoadOptions): Promise<Runtime>;
   /** GFLOP/s of multiply-adds that no program can exceed, measured now; absent where the engine knows of no such ceiling. */
-  measurePeak?(threads?: number): Promise<number>;
+  measurePeak?(options?: LoadOptions): Promise<number>;
 }
 
 export interface Ticket {

@@ -1,20 +1,38 @@
 /**
- * How long a training step takes on an engine, and where in it the time goes: the figures of `galvani bench step`.
- * The batch is synthetic (rows full, ids by Philox), so the step alone is measured; per-operation times are medians over
- * profiled steps of the same run, in turns with the others. The engine's own ceiling is measured before and after.
+ * How long a training step takes on an engine, and where its time and memory go: the figures of `galvani bench step`.
+ *
+ * Without a dataset the batch is synthetic and nothing else runs: a step is from its submission to its outputs, and
+ * per-operation times are medians over profiled steps of the same run, in turns with the others. With one it is the
+ * loop of training: batches from the loader, steps queued ahead, outputs read late; a step is from one's outputs to the
+ * next one's. Memory is read before the engine's own ceiling is measured, which needs some of its own.
  */
-
+import type { Batch, Loader } from '../batching/loader.js';
 import { maskedPerRow } from '../batching/masking.js';
-import type { Engine, Inputs, OperationTime, Runtime } from '../engines/engine.js';
+import { openDataset, readTokenCounts } from '../dataset/dataset.js';
+import type { Engine, LoadOptions, OperationTime, Outputs, Runtime, Traffic } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { median } from '../median.js';
 import { flopsOf } from '../program/print.js';
-import type { Program } from '../program/program.js';
-import { drawWords, keyOfSeed } from '../random/philox.js';
-import { streams } from '../random/streams.js';
-import { presetTraining, stagesOf, withSettings } from './config.js';
+import { keyOfSeed } from '../random/philox.js';
+import { checkData, openBatches } from './batches.js';
+import { RunClock } from './clock.js';
+import { presetTraining, type Stage, stagesOf, type TrainingConfig, withSettings } from './config.js';
 import { writeInitialWeights } from './initialWeights.js';
-import { buildStage } from './programs.js';
+import { buildStage, callsOf } from './programs.js';
+import { peakResidentBytes } from './residentMemory.js';
+import { submitBatch } from './submit.js';
+import { syntheticBatch } from './syntheticBatch.js';
+
+export interface StepBenchmarkOptions extends LoadOptions {
+  readonly engine: string;
+  readonly model: string;
+  readonly batchSize: number;
+  readonly sequenceLength: number;
+  /** Default 7. */
+  readonly steps?: number;
+  /** Folder made by `prepare`. */
+  readonly data?: string;
+}
 
 export interface StepFigures {
   readonly engine: string;
@@ -22,20 +40,35 @@ export interface StepFigures {
   readonly model: string;
   readonly batchSize: number;
   readonly sequenceLength: number;
+  /** From the start of loading to a first step that has run. */
+  readonly startMs: number;
   /** Median of `steps` steps. */
   readonly stepMs: number;
   readonly steps: number;
+  /** Real tokens, without padding. */
   readonly tokensPerSecond: number;
   readonly gflopPerStep: number;
   readonly gflops: number;
   /** GFLOP/s of multiply-adds that the engine could do at most, and what the step reaches of it; where it is known. */
   readonly peakGflops?: number;
   readonly peakShare?: number;
+  /** What the engine allocated, and the most that the whole process had resident at any time up to the last step. */
   readonly memoryBytes: number;
+  readonly peakResidentBytes: number;
+  /** With a dataset: share of the time in which the loop waited for a batch, and how late the event loop was. */
+  readonly stallFraction?: number;
+  readonly eventLoopDelayP99Ms?: number;
+  /** Of a step, with a device of its own: in calls of it, and of the host for them; arrays and bytes that crossed. */
+  readonly deviceMs?: number;
+  readonly hostMs?: number;
+  readonly callsPerStep?: number;
+  readonly arraysPerStep?: number;
+  readonly uploadedBytesPerToken?: number;
+  readonly downloadedBytesPerStep?: number;
   /** Σ of the operations' times over stepMs: what the clocks between them cost, and what a step does outside them. */
-  readonly operationsShare: number;
-  /** By operation, largest first. */
-  readonly operations: readonly OperationFigures[];
+  readonly operationsShare?: number;
+  /** By operation, largest first; without a dataset. Empty where the engine cannot tell. */
+  readonly operations?: readonly OperationFigures[];
 }
 
 export interface OperationFigures {
@@ -46,67 +79,145 @@ export interface OperationFigures {
   readonly gflops: number;
 }
 
-const vocabularySize = 30522;
+/** Steps whose outputs may be unread at a time, as in training. */
+const mostUnread = 4;
+/** Steps of the loop before the clock runs: the ring is full then, and so is the queue. */
+const warmUpSteps = 2 + mostUnread;
 
-export async function measureStep(options: {
-  engine: string;
-  model: string;
-  batchSize: number;
-  sequenceLength: number;
-  threads?: number;
-  steps?: number;
-}): Promise<StepFigures> {
-  const { model, batchSize, sequenceLength, steps = 7 } = options;
-  const preset = presetTraining(model, model === 'tiny' ? 1024 : vocabularySize);
-  const settings = { batch_size: batchSize, micro_batch_size: batchSize, sequence_length: sequenceLength };
-  const config = withSettings(
-    { ...preset, stages: [{ until: 1, replacement: 'generator' }] },
+interface Measured {
+  readonly times: readonly number[];
+  /** Real tokens of these steps. */
+  readonly tokens: number;
+  /** What only this way of measuring can say. */
+  readonly others: Partial<StepFigures>;
+}
+
+/** The settings of a preset for steps of one kind. vocabularySize: that of a dataset; without one, what is usual. */
+export function benchmarkConfig(
+  options: Pick<StepBenchmarkOptions, 'model' | 'batchSize' | 'sequenceLength'>,
+  replacement: Stage['replacement'],
+  vocabularySize = options.model === 'tiny' ? 1024 : 30522,
+): TrainingConfig {
+  const settings = {
+    stages: [{ until: 1, replacement }],
+    batch_size: options.batchSize,
+    micro_batch_size: options.batchSize,
+    sequence_length: options.sequenceLength,
+    validation_fraction: 0,
+  };
+  return withSettings(
+    presetTraining(options.model, vocabularySize),
     Object.entries(settings).map(([name, value]) => ({ name, value, from: 'bench' })),
   );
+}
+
+export async function measureStep(options: StepBenchmarkOptions): Promise<StepFigures> {
+  const { data, model, batchSize, sequenceLength, steps = 7 } = options;
+  const dataset = data === undefined ? undefined : await openDataset(data);
+  const config = benchmarkConfig(options, 'generator', dataset?.manifest.vocabulary.size);
+  if (dataset) checkData(dataset, config);
   const [stage] = stagesOf(config);
   const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, sequenceLength), 'bench');
-  const program = programs['bench.train'];
   const engine = await loadEngine(options.engine);
-  const runtime = await engine.load(programs, { threads: options.threads });
+  const start = performance.now();
+  const runtime = await engine.load(programs, options);
   try {
-    await writeInitialWeights(runtime, config, new Float64Array(config.model.generator.vocab_size));
-    const inputs = syntheticBatch(program, config.model.generator.vocab_size);
-    await runStep(runtime, inputs, 0);
-    const peakBefore = await peakOf(engine, options.threads);
-    const times: number[] = [];
-    const profiles: (readonly OperationTime[])[] = [];
-    for (let step = 1; step <= steps; step++) {
-      times.push(await runStep(runtime, inputs, step));
-      profiles.push((await runtime.profile('bench.train', inputs)).operations);
-    }
-    const peak = Math.max(peakBefore, await peakOf(engine, options.threads));
-    const stepMs = median(times);
-    const operations = mediansOf(profiles);
-    const gflop = flopsOf(program) / 1e9;
+    const counts = dataset ? await readTokenCounts(dataset) : new Float64Array(config.model.generator.vocab_size);
+    await writeInitialWeights(runtime, config, counts);
+    const bench = { runtime, config, stage };
+    await runStep(bench, syntheticBatch(config, stage, 0));
+    const startMs = performance.now() - start;
+    const measured = dataset
+      ? await measureLoop(bench, await openBatches(dataset, config, stage), steps)
+      : await measureAlone(bench, steps);
+    const memory = { memoryBytes: runtime.memory().totalBytes, peakResidentBytes: await peakResidentBytes() };
+    const peak = Math.max(await peakOf(engine, options), await peakOf(engine, options));
+    const stepMs = median(measured.times);
+    const gflop = flopsOf(programs['bench.train']) / 1e9;
     return {
       engine: options.engine,
       build: runtime.build,
-      model,
-      batchSize,
-      sequenceLength,
-      stepMs,
-      steps,
-      tokensPerSecond: (batchSize * sequenceLength * 1000) / stepMs,
+      ...{ model, batchSize, sequenceLength, startMs, stepMs, steps },
+      tokensPerSecond: ((measured.tokens / steps) * 1000) / stepMs,
       gflopPerStep: gflop,
       gflops: (gflop * 1000) / stepMs,
       ...(peak > 0 && { peakGflops: peak, peakShare: (gflop * 1000) / stepMs / peak }),
-      memoryBytes: runtime.memory().totalBytes,
-      operationsShare: operations.reduce((sum, { ms }) => sum + ms, 0) / stepMs,
-      operations: groupTimes(operations),
+      ...memory,
+      ...measured.others,
     };
   } finally {
     await runtime.close();
   }
 }
 
+interface Bench {
+  readonly runtime: Runtime;
+  readonly config: TrainingConfig;
+  readonly stage: Stage;
+}
+
+async function measureAlone(bench: Bench, steps: number): Promise<Measured> {
+  const { runtime } = bench;
+  const batch = syntheticBatch(bench.config, bench.stage, 0);
+  const times: number[] = [];
+  const profiles: (readonly OperationTime[])[] = [];
+  const tokens = steps * batch.tokenCount;
+  const [{ program, inputs }] = callsOfStep(bench, batch);
+  const canTell = (await runtime.profile(program, inputs)).operations.length > 0;
+  const before = runtime.traffic?.();
+  for (let step = 1; step <= steps; step++) {
+    const start = performance.now();
+    await runStep(bench, { ...batch, step });
+    times.push(performance.now() - start);
+    if (canTell) profiles.push((await runtime.profile(program, inputs)).operations);
+  }
+  const operations = canTell ? describeOperations(mediansOf(profiles), median(times)) : { operations: [] };
+  return { times, tokens, others: { ...describeTraffic(runtime, before, steps, tokens), ...operations } };
+}
+
+async function measureLoop(bench: Bench, loader: Loader, steps: number): Promise<Measured> {
+  const clock = new RunClock();
+  const ends: number[] = [];
+  const unread: Promise<void>[] = [];
+  let tokens = 0;
+  let before: Traffic | undefined;
+  try {
+    for (let step = 0; step < warmUpSteps + steps; step++) {
+      if (step === warmUpSteps) {
+        await Promise.all(unread);
+        before = bench.runtime.traffic?.();
+        clock.start();
+      }
+      const batch = await clock.waitFor(loader.next());
+      if (!batch) throw new Error('internal: the training split ended');
+      if (step >= warmUpSteps) tokens += batch.tokenCount;
+      const outputs = await submitBatch(bench.runtime, batch, callsOfStep(bench, batch));
+      unread.push(Promise.all(outputs).then(() => void ends.push(performance.now())));
+      if (unread.length > mostUnread) await unread.shift();
+    }
+    await Promise.all(unread);
+    const { stall_fraction: stallFraction, event_loop_delay_p99_ms: eventLoopDelayP99Ms } = clock.total();
+    const times = ends.slice(-steps).map((end, i) => end - ends.at(i - steps - 1)!);
+    const traffic = describeTraffic(bench.runtime, before, steps, tokens);
+    return { times, tokens, others: { stallFraction, eventLoopDelayP99Ms, ...traffic } };
+  } finally {
+    clock.stop();
+    await loader.close();
+  }
+}
+
+async function runStep(bench: Bench, batch: Batch): Promise<Outputs[]> {
+  return Promise.all(await submitBatch(bench.runtime, batch, callsOfStep(bench, batch)));
+}
+
+/** The rate is 0: the weights stay what they are, and a step takes as long. */
+function callsOfStep({ config, stage }: Bench, batch: Batch) {
+  return callsOf(batch, stage, 'bench', keyOfSeed(config.seed), 0);
+}
+
 /** 0 where the engine knows of none. */
-async function peakOf(engine: Engine, threads: number | undefined): Promise<number> {
-  return (await engine.measurePeak?.(threads)) ?? 0;
+async function peakOf(engine: Engine, options: LoadOptions): Promise<number> {
+  return (await engine.measurePeak?.(options)) ?? 0;
 }
 
 /** Operation by operation, the median of its times in several profiles of one program. */
@@ -114,43 +225,29 @@ function mediansOf(profiles: readonly (readonly OperationTime[])[]): OperationTi
   return profiles[0].map((time, i) => ({ ...time, ms: median(profiles.map((profile) => profile[i].ms)) }));
 }
 
-async function runStep(runtime: Runtime, inputs: Inputs, step: number): Promise<number> {
-  const start = performance.now();
-  const { outputs } = await runtime.submit('bench.train', { ...inputs, draw: Int32Array.of(1, 0, step, 0) });
-  await outputs;
-  return performance.now() - start;
-}
-
-/** A full batch: every row T long, N places masked in each. */
-function syntheticBatch(program: Program, pieces: number): Inputs {
-  const [rows, places] = program.tensors[program.inputs.ids].shape;
-  const masked = program.tensors[program.inputs.places].shape[1];
-  const ids = (count: number, stream: number) => {
-    const words = new Uint32Array(count);
-    drawWords(words, keyOfSeed(1), stream, 0);
-    return Int32Array.from(words, (word) => Math.floor((word / 2 ** 32) * pieces));
-  };
+function describeTraffic(runtime: Runtime, before: Traffic | undefined, steps: number, tokens: number) {
+  const after = runtime.traffic?.();
+  if (before === undefined || after === undefined) return {};
+  const since = (name: keyof Traffic) => after[name] - before[name];
   return {
-    ids: ids(rows * places, streams.replacement),
-    lengths: new Int32Array(rows).fill(places),
-    seconds: new Int32Array(rows).fill(places),
-    places: Int32Array.from({ length: rows * masked }, (_, i) => Math.floor(((i % masked) * places) / masked)),
-    seen: ids(rows * masked, streams.masks),
-    counts: new Int32Array(rows).fill(masked),
-    draw: new Int32Array(4),
-    denominators: Float32Array.of(rows * masked, rows * places),
-    rate: new Float32Array(1),
+    deviceMs: since('deviceMs') / steps,
+    hostMs: since('hostMs') / steps,
+    callsPerStep: since('calls') / steps,
+    arraysPerStep: since('tensors') / steps,
+    uploadedBytesPerToken: since('uploadedBytes') / tokens,
+    downloadedBytesPerStep: since('downloadedBytes') / steps,
   };
 }
 
-function groupTimes(times: readonly OperationTime[]): OperationFigures[] {
+function describeOperations(times: readonly OperationTime[], stepMs: number) {
   const total = times.reduce((sum, { ms }) => sum + ms, 0);
   const groups = new Map<string, { calls: number; ms: number; flops: number }>();
   for (const { name, ms, flops } of times) {
     const group = groups.get(name) ?? { calls: 0, ms: 0, flops: 0 };
     groups.set(name, { calls: group.calls + 1, ms: group.ms + ms, flops: group.flops + flops });
   }
-  return [...groups]
+  const operations = [...groups]
     .map(([name, { calls, ms, flops }]) => ({ name, calls, ms, share: ms / total, gflops: flops / ms / 1e6 }))
     .sort((a, b) => b.ms - a.ms);
+  return { operationsShare: total / stepMs, operations };
 }

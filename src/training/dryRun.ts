@@ -12,6 +12,7 @@ import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import type { PretrainOptions } from './pretrain.js';
 import { buildPrograms, callsOf } from './programs.js';
 import { readRun } from './run.js';
+import { submitBatch } from './submit.js';
 
 export interface RunPlan {
   readonly parameters: number;
@@ -73,8 +74,7 @@ async function timeStage(
       if (!batch) throw new Error('internal: the training split ended');
       const start = performance.now();
       const calls = callsOf(batch, stage, prefix, keyOfSeed(0), 0);
-      for (const { program, inputs } of calls) await (await runtime.submit(program, inputs)).outputs;
-      batch.release();
+      await Promise.all(await submitBatch(runtime, batch, calls));
       if (step > 0) times.push(performance.now() - start);
       programs = calls.map(({ program }) => program);
     }

@@ -5,7 +5,7 @@
  * is a pure function of the settings, whatever the threads, the workers, and how often the run was killed.
  */
 import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
-import type { LoadOptions, Runtime, Ticket } from '../engines/engine.js';
+import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { repeatsBits } from '../engines/options.js';
 import { keyOfSeed } from '../random/philox.js';
@@ -27,6 +27,7 @@ import type { MetricsLine } from './metrics.js';
 import { buildPrograms, callsOf } from './programs.js';
 import { beginRun, continueRun, readRun, saveRun } from './run.js';
 import { learningRateAt, scheduleOf } from './schedule.js';
+import { submitBatch } from './submit.js';
 
 export interface PretrainOptions extends Omit<LoadOptions, 'onNotice'> {
   /** Folder made by `prepare`. */
@@ -153,13 +154,8 @@ class Training {
         if (!batch) throw new Error('internal: the training split ended');
         const { maskedCount, tokenCount } = batch;
         const rate = learningRateAt(schedule, this.#done);
-        const tickets: Ticket[] = [];
-        for (const { program, inputs } of callsOf(batch, stage, `${index}`, key, rate)) {
-          tickets.push(await this.runtime.submit(program, inputs));
-        }
-        // Nobody waits for it here: the ring has more slots than programs are in flight.
-        void Promise.all(tickets.map(({ consumed }) => consumed)).then(batch.release);
-        const outputs = tickets.map((ticket) => ticket.outputs);
+        const calls = callsOf(batch, stage, `${index}`, key, rate);
+        const outputs = await submitBatch(this.runtime, batch, calls);
         const number = ++this.#done;
         const epoch = (number * stage.batchSize) / loader.examples;
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };

@@ -1,24 +1,48 @@
 /** The figures of `galvani bench step` fit together; how large they are is the machine's business. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { test } from 'node:test';
+import { openLoader } from '../../src/batching/loader.js';
 import { measureStep } from '../../src/training/benchmark.js';
+import { makeFolder, writeDataset } from './runs.js';
 
 test('operations, rates and shares of a measured step are of one another', async () => {
   const shape = { model: 'tiny', batchSize: 4, sequenceLength: 16, threads: 2, steps: 3 };
   const figures = await measureStep({ engine: 'wasm', ...shape });
   const near = (a: number, b: number) => assert.ok(Math.abs(a / b - 1) < 1e-9, `${a}, ${b}`);
-  const sum = figures.operations.reduce((total, { ms }) => total + ms, 0);
-  near(figures.operationsShare, sum / figures.stepMs);
+  const operations = figures.operations!;
+  const sum = operations.reduce((total, { ms }) => total + ms, 0);
+  near(figures.operationsShare!, sum / figures.stepMs);
   near(figures.tokensPerSecond, (1000 * 64) / figures.stepMs);
   near(figures.gflops, (1000 * figures.gflopPerStep) / figures.stepMs);
   near(figures.peakShare!, figures.gflops / figures.peakGflops!);
-  for (const { name, ms, share, gflops } of figures.operations) {
+  for (const { name, ms, share, gflops } of operations) {
     near(share, ms / sum);
     assert.ok(ms > 0 && Number.isFinite(gflops), name);
   }
   const layers = 3;
-  const callsOf = (name: string) => figures.operations.find((operation) => operation.name === name)?.calls;
+  const callsOf = (name: string) => operations.find((operation) => operation.name === name)?.calls;
   assert.deepEqual([callsOf('attention'), callsOf('attentionGradient')], [layers, layers]);
+});
+
+test('on a dataset it is the loop of training: real tokens count, and how long it waited for them is said', async () => {
+  const data = await writeDataset(path.join(makeFolder('bench'), 'data'));
+  const rows = { batchSize: 4, sequenceLength: 16 };
+  const figures = await measureStep({ engine: 'wasm', model: 'tiny', ...rows, threads: 2, steps: 9, data });
+  // Steps 6 to 14: those behind the warm-up.
+  let tokens = 0;
+  const loader = await openLoader({ data, ...rows, startStep: 6 });
+  for (let step = 0; step < 9; step++) {
+    const batch = (await loader.next())!;
+    tokens += batch.tokenCount;
+    batch.release();
+  }
+  await loader.close();
+  assert.ok(tokens < 9 * 64);
+  assert.ok(Math.abs((figures.tokensPerSecond * figures.stepMs * 9) / 1000 / tokens - 1) < 1e-9);
+  assert.ok(figures.stallFraction! >= 0 && figures.stallFraction! < 1);
+  assert.ok(figures.eventLoopDelayP99Ms! > 0);
+  assert.equal(figures.operations, undefined);
 });
 
 test('the float64 engine knows of no peak', async () => {

@@ -22,7 +22,7 @@ export function createWasmEngine(build?: WasmBuild): Engine {
       checkOptions(engine, options);
       return load(programs, options.threads ?? availableParallelism(), build);
     },
-    measurePeak: (threads = availableParallelism()) => measurePeak(build ?? chooseBuild(), threads),
+    measurePeak: ({ threads = availableParallelism() } = {}) => measurePeak(build ?? chooseBuild(), threads),
   };
   return engine;
 }
