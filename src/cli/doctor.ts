@@ -19,7 +19,7 @@ export function define(command: Command): void {
 function run({ engine, json }: { engine?: string; json?: boolean }): void {
   const machine = describeMachine();
   const engines = diagnoseEngines(machine, engine);
-  const text = engine === undefined ? describeEngines(engines) : describeEngine(engines[0], machine);
+  const text = engine === undefined ? describeEngines(engines) : describeEngine(engines[0]);
   process.stdout.write(json ? `${JSON.stringify({ machine, engines })}\n` : `${describe(machine)}\n${text}`);
   if (engine !== undefined && !engines[0].canRun) process.exitCode = exitCodes.failure;
 }
@@ -41,18 +41,25 @@ function describeEngines(engines: readonly EngineDiagnosis[]): string {
   return `${formatTable(rows)}\n"galvani doctor --engine <name>" says more, and how to get what is missing.\n`;
 }
 
-function describeEngine({ name, canRun, summary, tensorflow }: EngineDiagnosis, machine: Machine): string {
+function describeEngine({ name, canRun, summary, tensorflow }: EngineDiagnosis): string {
   const verdict = formatTable([[name, canRun ? 'can run' : 'cannot run', summary]]);
-  return tensorflow === undefined ? verdict : `${verdict}${describeTensorflow(tensorflow, machine)}`;
+  return tensorflow === undefined ? verdict : `${verdict}${describeTensorflow(tensorflow)}`;
 }
 
-function describeTensorflow(found: TensorflowDiagnosis, { gpus }: Machine): string {
-  const rows = found.candidates.map(({ directory, state }) => [`  ${state}`, directory]);
-  const messages = found.messages.map((line) => `  ${line}\n`).join('');
+function describeTensorflow({
+  canRun,
+  candidates,
+  isUsingGpu,
+  lacksGpu,
+  messages,
+  setup,
+}: TensorflowDiagnosis): string {
+  const rows = candidates.map(({ directory, state }) => [`  ${state}`, directory]);
   const parts = [`\nLooked at, in this order:\n${formatTable(rows)}`];
-  if (messages !== '' && !found.isUsingGpu) parts.push(`The library says:\n${messages}`);
-  const lacksGpu = gpus.length > 0 && !found.isUsingGpu;
-  if (!found.canRun || lacksGpu) parts.push(describeSetup(found.setup));
+  if (messages.length > 0 && !isUsingGpu)
+    parts.push(`The library says:\n${messages.map((line) => `  ${line}\n`).join('')}`);
+  if (lacksGpu) parts.push('There is a GPU, and this library is made for CPUs only.\n');
+  if (!canRun || lacksGpu) parts.push(describeSetup(setup));
   return parts.join('\n');
 }
 
@@ -60,7 +67,8 @@ function describeSetup({ device, folder, hindrance, missingTools, commands }: Te
   if (hindrance !== undefined) return `It cannot be set up here: ${hindrance}.\n`;
   const flag = device === 'gpu' ? ' --gpu' : '';
   if (commands === '') {
-    return `All steps of the setup are done. Where they did not help, remove ${folder} and run "galvani setup tensorflow${flag}" again.\n`;
+    const again = `remove ${folder} and run "galvani setup tensorflow${flag}" again`;
+    return `All steps of the setup are done: what is wrong lies elsewhere (driver, processor); else ${again}.\n`;
   }
   const tools = missingTools.length === 0 ? '' : `Install first: ${missingTools.join(', ')}.\n`;
   const indented = commands.replaceAll(/^(?=.)/gm, '  ');

@@ -57,7 +57,7 @@ function diagnose(name: string, { gpus }: Machine): EngineDiagnosis {
     case 'wasm':
       return { name, ...diagnoseWasm() };
     case 'tensorflow': {
-      const tensorflow = diagnoseTensorflow(gpus.length > 0 ? 'gpu' : 'cpu');
+      const tensorflow = diagnoseTensorflow(gpus.length > 0);
       return { name, canRun: tensorflow.canRun, summary: tensorflow.summary, tensorflow };
     }
     default:

@@ -93,11 +93,15 @@ test('nothing installed: exit code 1, where it looked, and shell that installs a
   assert.equal(syntax, 0, stderr);
 });
 
-test('a machine with a GPU is told of the library for GPUs', () => {
-  const home = makeMachine('gpu');
-  const tool = path.join(home.bin, 'nvidia-smi');
+function placeGpu({ bin }: Home): void {
+  const tool = path.join(bin, 'nvidia-smi');
   writeFileSync(tool, '#!/bin/sh\necho "NVIDIA A100-SXM4-40GB, 550.54.15, 40960, 8.0"\n');
   chmodSync(tool, 0o755);
+}
+
+test('a machine with a GPU is told of the library for GPUs', () => {
+  const home = makeMachine('gpu');
+  placeGpu(home);
   const { machine, engine } = examine(home);
   const gpu = { name: 'NVIDIA A100-SXM4-40GB', driver: '550.54.15', memory: '40960', computeCapability: '8.0' };
   assert.deepEqual(machine.gpus, [gpu]);
@@ -152,6 +156,20 @@ test('what is installed opens, with its version', needTensorflow(), () => {
   assert.equal(engine.canRun, true);
   assert.match(engine.summary, /^TensorFlow \d+\.\d+\.\d+ on the (C|G)PU, /);
 });
+
+test('a library for CPUs on a machine with a GPU can run, and the other one is offered', needCpuLibrary(), () => {
+  const home = { ...makeMachine('idle-gpu'), cache: process.env.XDG_CACHE_HOME ?? '' };
+  placeGpu(home);
+  const { status, engine } = examine(home);
+  assert.equal(status, exitCodes.done, engine.summary);
+  assert.equal(engine.tensorflow!.lacksGpu, true);
+  assert.equal(engine.tensorflow!.setup.device, 'gpu');
+});
+
+function needCpuLibrary(): { skip: string | false } {
+  const { skip } = needTensorflow();
+  return { skip: skip || (findBinding().device === 'cpu' ? false : 'needs the library for CPUs to be the only one') };
+}
 
 test('setup uses a package that was built elsewhere as it is', needTensorflow(), () => {
   const home = makeMachine('elsewhere');

@@ -15,6 +15,8 @@ export interface TensorflowDiagnosis {
   /** Of the library that was opened. */
   readonly version?: string;
   readonly isUsingGpu?: boolean;
+  /** The machine has a GPU, and the library is made for CPUs only. */
+  readonly lacksGpu: boolean;
   /** What the library said about GPUs when it was opened. */
   readonly messages: readonly string[];
   readonly setup: SetupDiagnosis;
@@ -30,20 +32,21 @@ export interface SetupDiagnosis {
   readonly commands: string;
 }
 
-/** @param device  which library the setup is told of */
-export function diagnoseTensorflow(device: Device): TensorflowDiagnosis {
+/** @param hasGpu  whether the machine has a GPU that the library should use */
+export function diagnoseTensorflow(hasGpu: boolean): TensorflowDiagnosis {
   const candidates = findCandidates();
-  const setup = diagnoseSetup(device);
   const chosen = candidates.find(({ state }) => state === 'built');
+  const setup = diagnoseSetup(hasGpu || chosen?.device === 'gpu' ? 'gpu' : 'cpu');
   if (chosen === undefined) {
     const isThere = candidates.some(({ state }) => state === 'not built');
     const summary = isThere ? 'the package is there, but its binding is not built' : 'not installed';
-    return { canRun: false, summary, candidates, messages: [], setup };
+    return { canRun: false, summary, candidates, lacksGpu: false, messages: [], setup };
   }
   const { version, isUsingGpu, error, messages } = probeBinding(chosen);
   const where = isUsingGpu ? 'on the GPU' : 'on the CPU';
   const summary = error ?? `TensorFlow ${version} ${where}, ${chosen.directory}`;
-  return { canRun: error === undefined, summary, candidates, version, isUsingGpu, messages, setup };
+  const lacksGpu = hasGpu && chosen.device === 'cpu';
+  return { canRun: error === undefined, summary, candidates, lacksGpu, version, isUsingGpu, messages, setup };
 }
 
 function diagnoseSetup(device: Device): SetupDiagnosis {
