@@ -3,10 +3,7 @@
  * on the device, and a step is one call of a session that a thread of its own makes. The library is not part of the
  * project and is loaded only when this engine is asked for.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
-import path from 'node:path';
-import { GalvaniError } from '../../errors.js';
 import { sizeOf } from '../../ops/operation.js';
 import { planMemory } from '../../program/memory.js';
 import type { Program } from '../../program/program.js';
@@ -15,10 +12,12 @@ import type { Engine, LoadOptions } from '../engine.js';
 import { checkOptions } from '../options.js';
 import { sharedVariables } from '../programs.js';
 import { findBinding } from './binding.js';
-import { type EmitOptions, type Emitted, emit } from './emission.js';
+import { type EmitOptions, emit } from './emission.js';
 import { prepareEnvironment } from './environment.js';
 import { explain, outOfMemory } from './explain.js';
+import { measurePeak } from './peak.js';
 import { TensorflowRuntime } from './runtime.js';
+import { loadSavedModel } from './savedModel.js';
 import { SessionThread } from './thread.js';
 
 export const tensorflowEngine: Engine = {
@@ -31,6 +30,7 @@ export const tensorflowEngine: Engine = {
     maxBytes: Number.POSITIVE_INFINITY,
   },
   load,
+  measurePeak,
 };
 
 type Programs = Readonly<Record<string, Program>>;
@@ -51,7 +51,9 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
       `${library}: loads ${count} programs and runs each once, so that no step waits for the library to look at it`,
     );
     const emitted = emit(programs, { precision: precision as EmitOptions['precision'], usesXla: true });
-    await loadGraph(thread, emitted, programs);
+    await loadSavedModel(thread, emitted.savedModel).catch((cause) => {
+      throw explain(cause, programs, 'loading');
+    });
     const build = `${library} ${precision}${deterministic ? ' deterministic' : ''}`;
     const runtime = new TensorflowRuntime(build, programs, emitted, thread);
     await runtime.warmUp();
@@ -61,33 +63,6 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
     await thread.close();
     throw error;
   }
-}
-
-/** The library reads graphs from files: a folder of its own, which is gone when it has been read. */
-async function loadGraph(thread: SessionThread, { savedModel }: Emitted, programs: Programs): Promise<void> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'galvani-')).catch(unwritable(os.tmpdir(), savedModel));
-  try {
-    const file = path.join(folder, 'saved_model.pb');
-    await writeFile(file, savedModel).catch(unwritable(file, savedModel));
-    await thread.load(folder).catch((cause) => {
-      throw explain(cause, programs, 'loading');
-    });
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-function unwritable(where: string, { byteLength }: Uint8Array): (cause: unknown) => never {
-  return (cause) => {
-    throw new GalvaniError({
-      stage: 'tensorflow',
-      expected: `a temporary folder that takes a graph of ${(byteLength / 1e6).toFixed(1)} MB`,
-      got: (cause as Error).message,
-      where,
-      remedy: 'Free some space there, or set TMPDIR to a folder that may be written.',
-      cause,
-    });
-  };
 }
 
 /** Where the host's memory is the device's: more than there is would not be refused, it would end the process. */
