@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { openLoader } from '../../src/batching/loader.js';
 import { measureStep } from '../../src/training/benchmark.js';
+import { needTensorflow } from '../tensorflow.js';
 import { makeFolder, writeDataset } from './runs.js';
 
 test('operations, rates and shares of a measured step are of one another', async () => {
@@ -50,4 +51,20 @@ test('the float64 engine knows of no peak', async () => {
   const figures = await measureStep({ engine: 'reference', ...shape });
   assert.equal(figures.peakGflops, undefined);
   assert.ok(figures.gflops > 0);
+});
+
+test('where a program is one call of a device, what crosses to it is counted, and its peak is of products', {
+  ...needTensorflow(),
+}, async () => {
+  const shape = { model: 'tiny', batchSize: 4, sequenceLength: 16, threads: 2, steps: 2 };
+  const figures = await measureStep({ engine: 'tensorflow', ...shape });
+  assert.deepEqual(figures.operations, []);
+  assert.equal(figures.callsPerStep, 1);
+  const [rows, places, masked] = [4, 16, 2];
+  const planes = rows * (places + 2 + 2 * masked + 1); // ids, lengths and seconds, places and seen, counts
+  const others = 4 + 2 + 1; // draw, denominators, rate
+  assert.equal(figures.uploadedBytesPerToken, (4 * (planes + others)) / (rows * places));
+  assert.equal(figures.downloadedBytesPerStep, 4 * (1 + 3 + 1 + 4 + 1 + 1)); // losses, hits, norm, and that it is done
+  assert.ok(figures.deviceMs! > 0 && figures.hostMs! > 0);
+  assert.ok(Math.abs(figures.peakShare! / (figures.gflops / figures.peakGflops!) - 1) < 1e-9);
 });
