@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import type { Inputs } from '../src/engines/engine.js';
-import { chooseBuild, type WasmBuild } from '../src/engines/wasm/build.js';
+import { chooseBuild } from '../src/engines/wasm/build.js';
+import type { WasmBuild } from '../src/engines/wasm/features.js';
 import { measurePeak } from '../src/engines/wasm/peak.js';
 import { createWasmEngine } from '../src/engines/wasm/wasm.js';
 import { median } from '../src/median.js';

@@ -1,6 +1,6 @@
 /** Kernels that touch each element once, in units of UNIT_ELEMENTS. Every y may be an x: elements are read first. */
 import { drop, firstRowOf } from './draws';
-import { geluSlope4, tanhSlope4 } from './math';
+import { erf4, geluSlope4, tanhSlope4 } from './math';
 import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
 
 /** First element of a thread's share of `count`. */
@@ -90,6 +90,23 @@ export function activationGradient(args: usize, thread: i32, threads: i32): void
     const at = <usize>i << 2;
     const x = f32x4.splat(load<f32>(pre + at));
     store<f32>(dPre + at, load<f32>(dy + at) * f32x4.extract_lane(isGelu ? geluSlope4(x) : tanhSlope4(x), 0));
+  }
+}
+
+/** x, y, count: y = erf(x). */
+export function erf(args: usize, thread: i32, threads: i32): void {
+  const x = load<usize>(args, 0);
+  const y = load<usize>(args, 4);
+  const count = load<i32>(args, 8);
+  const last = firstElement(count, thread + 1, threads);
+  let i = firstElement(count, thread, threads);
+  for (; i + 4 <= last; i += 4) {
+    const at = <usize>i << 2;
+    v128.store(y + at, erf4(v128.load(x + at)));
+  }
+  for (; i < last; i++) {
+    const at = <usize>i << 2;
+    store<f32>(y + at, f32x4.extract_lane(erf4(f32x4.splat(load<f32>(x + at))), 0));
   }
 }
 

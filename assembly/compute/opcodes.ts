@@ -15,6 +15,7 @@ export enum Opcode {
   Add,
   Scale,
   ActivationGradient,
+  Erf,
   Dropout,
   // norm.ts
   LayerNorm,

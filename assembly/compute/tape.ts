@@ -10,7 +10,7 @@
 import { attention, attentionGradient } from './attention';
 import { barrier } from './barrier';
 import { binaryCrossEntropyGradient, binaryCrossEntropyRows, binaryCrossEntropySum } from './binaryCrossEntropy';
-import { activationGradient, add, copy, dropout, fill, scale } from './elementwise';
+import { activationGradient, add, copy, dropout, erf, fill, scale } from './elementwise';
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
 import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
 import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
@@ -58,6 +58,7 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.Add: { add(args, thread, threads); break; }
     case Opcode.Scale: { scale(args, thread, threads); break; }
     case Opcode.ActivationGradient: { activationGradient(args, thread, threads); break; }
+    case Opcode.Erf: { erf(args, thread, threads); break; }
     case Opcode.Dropout: { dropout(args, thread, threads, scratch); break; }
     case Opcode.LayerNorm: { layerNorm(args, thread, threads); break; }
     case Opcode.AddNorm: { addNorm(args, thread, threads, scratch); break; }

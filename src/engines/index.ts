@@ -7,6 +7,7 @@ const loaders: Record<string, () => Promise<Engine>> = {
   wasm: async () => (await import('./wasm/wasm.js')).wasmEngine,
   tensorflow: async () => (await import('./tensorflow/tensorflow.js')).tensorflowEngine,
   tfjs: async () => (await import('./tfjs/tfjs.js')).tfjsEngine,
+  'tfjs-plain': async () => (await import('./tfjs/tfjs.js')).plainTfjsEngine,
   reference: async () => (await import('./reference/reference.js')).referenceEngine,
 };
 

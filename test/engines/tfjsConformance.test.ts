@@ -1,4 +1,5 @@
-import { createTfjsEngine } from '../../src/engines/tfjs/tfjs.js';
+import { plainTfjsEngine, tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
 import { describeConformance } from './conformance.js';
 
-describeConformance('tfjs on its wasm backend', createTfjsEngine());
+describeConformance('tfjs with the project’s kernels', tfjsEngine);
+describeConformance('tfjs as it is published', plainTfjsEngine);

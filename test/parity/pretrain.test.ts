@@ -18,7 +18,7 @@ import { learningRateAt } from '../../src/training/schedule.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const fixtures = process.env.GALVANI_FIXTURES ?? path.join(root, '../shared/data/electra-parity');
-const engines = ['reference', 'wasm', 'tfjs'];
+const engines = ['reference', 'wasm', 'tfjs', 'tfjs-plain'];
 
 type SafeTensors = Awaited<ReturnType<typeof readSafetensors>>;
 

@@ -3,23 +3,27 @@
  * tfjs has one active backend a process; whoever runs operations makes theirs active first.
  */
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
-import { backend, findBackendFactory, getBackend, setBackend } from '@tensorflow/tfjs-core';
+import { backend, env, findBackend, findBackendFactory, getBackend, setBackend } from '@tensorflow/tfjs-core';
 import { GalvaniError } from '../../errors.js';
-import { startWasmBackend } from './platform.js';
+import { mostBytes } from '../wasm/layout.js';
+import { registerOwnBackend } from './kernels/index.js';
+import { ownBackendName } from './kernels/kernel.js';
+import { loadKernels, startWasmBackend } from './platform.js';
+import { moduleOf, refuseAddressZero } from './wasmModule.js';
 
 export interface Backend {
   readonly name: string;
+  /** What distinguishes builds of it whose results differ in the last bits. */
+  readonly build: string;
   /** Most bytes that its tensors may take. */
   readonly mostBytes: number;
   /** Bytes that it has taken from the machine, where it knows. */
   heldBytes(): number;
 }
 
-/** What its runtime lets the memory of wasm32 grow to: 4 GiB less one page. */
-export const mostWasmBytes = 65535 * 65536;
-
-export async function openBackend(name: string): Promise<Backend> {
-  if (name === 'wasm') return openWasm();
+/** withKernels: on `wasm`, with the project's kernels beside its own. */
+export async function openBackend(name: string, withKernels: boolean): Promise<Backend> {
+  if (name === 'wasm') return withKernels ? openOwn() : openWasm();
   if (findBackendFactory(name) === null) {
     throw new GalvaniError({
       stage: 'tfjs',
@@ -30,7 +34,7 @@ export async function openBackend(name: string): Promise<Backend> {
     });
   }
   if (!(await setBackend(name))) throw notStarted(name);
-  return { name, mostBytes: Number.MAX_SAFE_INTEGER, heldBytes: () => 0 };
+  return { name, build: name, mostBytes: Number.MAX_SAFE_INTEGER, heldBytes: () => 0 };
 }
 
 /** Operations after this call run on it. */
@@ -40,43 +44,30 @@ export function activate({ name }: Backend): void {
 }
 
 let wasm: Promise<Backend> | undefined;
+let own: Promise<Backend> | undefined;
 
 function openWasm(): Promise<Backend> {
-  wasm ??= startWasmBackend(() => setBackend('wasm')).then((isStarted) => {
-    if (!isStarted) throw notStarted('wasm');
-    const module = moduleOf(backend() as BackendWasm);
-    refuseAddressZero(module);
-    return { name: 'wasm', mostBytes: mostWasmBytes, heldBytes: () => module.HEAPU8.byteLength };
-  });
+  wasm ??= startWasm();
   return wasm;
 }
 
-/** What its runtime gives of itself, and its types leave out. */
-interface WasmModule {
-  readonly HEAPU8: Uint8Array;
-  _malloc(bytes: number): number;
-  _free(address: number): void;
+async function startWasm(): Promise<Backend> {
+  // One thread everywhere, as in Node: one order of sums, and memory that the project's kernels can share.
+  env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
+  if (!(await startWasmBackend(() => setBackend('wasm')))) throw notStarted('wasm');
+  const module = moduleOf(backend() as BackendWasm);
+  refuseAddressZero(module);
+  return { name: 'wasm', build: 'wasm', mostBytes, heldBytes: () => module.HEAPU8.byteLength };
 }
 
-function moduleOf({ wasm }: BackendWasm): WasmModule {
-  return wasm as unknown as WasmModule;
-}
-
-/** Memory that is refused comes back as address 0, where the backend would go on to write. */
-function refuseAddressZero(module: WasmModule): void {
-  // The first call puts the function itself where a stub stood: what is wrapped before it would be lost.
-  module._free(module._malloc(1));
-  const allocate = module._malloc;
-  module._malloc = (bytes) => {
-    const address = allocate(bytes);
-    if (address !== 0 || bytes === 0) return address;
-    throw new GalvaniError({
-      stage: 'tfjs',
-      expected: `${(bytes / 2 ** 20).toFixed(1)} MiB more of memory`,
-      got: `a refusal at ${(module.HEAPU8.byteLength / 2 ** 20).toFixed(0)} MiB`,
-      remedy: 'Choose a smaller --micro-batch-size or --sequence-length, or the wasm engine, which needs less.',
-    });
-  };
+function openOwn(): Promise<Backend> {
+  own ??= (async () => {
+    const plain = await openWasm();
+    const { build, module } = await loadKernels();
+    registerOwnBackend(findBackend(plain.name) as BackendWasm, module);
+    return { ...plain, name: ownBackendName, build: `wasm with kernels ${build}` };
+  })();
+  return own;
 }
 
 function notStarted(name: string): GalvaniError {

@@ -1,22 +1,24 @@
 /** Rows of a batch looked up, added up and left out: what embeddings, gathered places and masked losses share. */
 import {
   getBackend,
-  getKernel,
   reshape,
   scatterND,
   type Tensor1D,
   type Tensor2D,
   tensor1d,
   tensor2d,
-  UnsortedSegmentSum,
   unsortedSegmentSum,
   where,
   zerosLike,
 } from '@tensorflow/tfjs-core';
+import { ownBackendName } from './kernels/kernel.js';
 
-/** Σ of the rows of x (N, W) by their number, (count, W). Backends without a sum by segments scatter with addition. */
+/**
+ * Σ of the rows of x (N, W) by their number, (count, W): by scattering with addition, since the backends that have a sum
+ * by segments go through x once a segment; the project's kernel goes through it once.
+ */
 export function sumByRow(x: Tensor2D, numbers: Tensor1D, count: number): Tensor2D {
-  if (getKernel(UnsortedSegmentSum, getBackend())) return unsortedSegmentSum(x, numbers, count) as Tensor2D;
+  if (getBackend() === ownBackendName) return unsortedSegmentSum(x, numbers, count);
   return scatterND(reshape(numbers, [-1, 1]), x, [count, x.shape[1]]);
 }
 

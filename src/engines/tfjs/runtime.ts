@@ -269,11 +269,11 @@ function mostLiveBytes({ program, dead }: Loaded): number {
   return most;
 }
 
-function tooLarge({ name, mostBytes }: Backend, bytes: number): GalvaniError {
+function tooLarge({ mostBytes }: Backend, bytes: number): GalvaniError {
   const gib = (n: number) => `${(n / 2 ** 30).toFixed(2)} GiB`;
   return new GalvaniError({
     stage: 'tfjs',
-    expected: `programs that fit into ${gib(mostBytes)}, the memory of the backend ${name}`,
+    expected: `programs that fit into ${gib(mostBytes)}, the memory of WebAssembly`,
     got: gib(bytes),
     remedy: 'Choose a smaller model, --micro-batch-size or --sequence-length.',
     kind: 'wrongUse',

@@ -7,30 +7,37 @@
 import { version_core } from '@tensorflow/tfjs-core';
 import type { Engine } from '../engine.js';
 import { checkOptions } from '../options.js';
-import { mostWasmBytes, openBackend } from './backend.js';
+import { mostBytes } from '../wasm/layout.js';
+import { openBackend } from './backend.js';
 import { TfjsRuntime } from './runtime.js';
 
 export interface TfjsOptions {
   /** `wasm`, or the name under which a backend has been registered with TensorFlow.js. */
   backend?: string;
+  /** The project's kernels beside those of the wasm backend. Default: true; other backends have none. */
+  kernels?: boolean;
 }
 
-export function createTfjsEngine({ backend = 'wasm' }: TfjsOptions = {}): Engine {
+export function createTfjsEngine({ backend = 'wasm', kernels = true }: TfjsOptions = {}): Engine {
   const isWasm = backend === 'wasm';
   const engine: Engine = {
-    name: 'tfjs',
+    name: kernels ? 'tfjs' : 'tfjs-plain',
     capabilities: {
       precisions: ['float32'],
       deterministic: isWasm ? 'always' : 'never',
       exactDraws: true,
-      maxBytes: isWasm ? mostWasmBytes : Number.MAX_SAFE_INTEGER,
+      maxBytes: isWasm ? mostBytes : Number.MAX_SAFE_INTEGER,
     },
     async load(programs, options = {}) {
       checkOptions(engine, options);
-      return new TfjsRuntime(`tfjs ${version_core} ${backend}`, await openBackend(backend), programs);
+      const opened = await openBackend(backend, kernels);
+      return new TfjsRuntime(`tfjs ${version_core} ${opened.build}`, opened, programs);
     },
   };
   return engine;
 }
 
 export const tfjsEngine: Engine = createTfjsEngine();
+
+/** TensorFlow.js as it is published: what the project's kernels are measured against. */
+export const plainTfjsEngine: Engine = createTfjsEngine({ kernels: false });

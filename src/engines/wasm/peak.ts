@@ -3,7 +3,8 @@
  * build in use, measured by a loop that never leaves registers. Beside it every other figure means something.
  */
 import { Worker } from 'node:worker_threads';
-import { compileModule, type WasmBuild } from './build.js';
+import { compileModule } from './build.js';
+import type { WasmBuild } from './features.js';
 
 /** Rounds of a timed run: about 20 ms. */
 const rounds = 700_000;

@@ -1,23 +1,12 @@
-/** The global norm over all gradients as one vector, and the clipping factor. */
-import {
-  add,
-  concat,
-  div,
-  maximum,
-  reshape,
-  sqrt,
-  square,
-  sub,
-  type Tensor,
-  type Tensor1D,
-} from '@tensorflow/tfjs-core';
+/** The global norm over all gradients, and the clipping factor. */
+import { add, div, maximum, scalar, sub, type Tensor } from '@tensorflow/tfjs-core';
 import type { OperationCall } from '../operationCall.js';
-import { exactSum } from '../sums.js';
+import { sumOnHost } from '../sums.js';
 
-/** Half a rounding from the squares, half from their sum, one from the root. Squares overflow beyond 1.8e19. */
+/** Squares are summed in float64, so no norm that float32 holds overflows on the way. */
 export function globalNorm({ inputs }: OperationCall): Tensor[] {
-  const all = concat(inputs.map((gradient) => reshape(gradient, [-1]) as Tensor1D));
-  return [sqrt(exactSum(square(all)))];
+  const squares = inputs.reduce((sum, gradient) => sum + sumOnHost(gradient, (value) => value * value), 0);
+  return [scalar(Math.sqrt(squares))];
 }
 
 /** One rounding: maxNorm / max(maxNorm, norm). What is not finite makes norm − norm NaN. */

@@ -1,8 +1,9 @@
 /** The three products of a linear layer and the sum for its bias. */
-import { add, sum, type Tensor } from '@tensorflow/tfjs-core';
+import { add, type Tensor } from '@tensorflow/tfjs-core';
 import type { Activation } from '../../../ops/activation.js';
 import { asRows, type OperationCall, plus } from '../operationCall.js';
 import { product } from '../products.js';
+import { sumOfColumns } from '../sums.js';
 import { activate } from './activation.js';
 
 export function linear({ inputs: [x, weight, bias], attributes }: OperationCall): Tensor[] {
@@ -26,5 +27,5 @@ export function linearWeightGradient({ inputs: [dy, x, previous] }: OperationCal
 }
 
 export function biasGradient({ inputs: [dy, previous] }: OperationCall): Tensor[] {
-  return [plus(sum(asRows(dy), 0), previous)];
+  return [plus(sumOfColumns(asRows(dy)), previous)];
 }

@@ -3,8 +3,10 @@ import {
   add,
   argMax,
   div,
+  engine,
   exp,
   gather,
+  getBackend,
   log,
   max,
   mul,
@@ -23,17 +25,19 @@ import {
 import { readDraw } from '../../../ops/dropout.js';
 import { lossEpsilon } from '../../../ops/maskedLmHead.js';
 import { fillWithGumbel } from '../draws.js';
+import { ownBackendName } from '../kernels/kernel.js';
 import { asRows, type OperationCall } from '../operationCall.js';
 import { keepRows } from '../rows.js';
-import { sumColumns } from '../sums.js';
+import { sumOfRows } from '../sums.js';
 import { affine } from './linear.js';
 
 export function maskedLmHead(call: OperationCall): Tensor[] {
+  if (getBackend() === ownBackendName) return ownKernel('maskedLmHead', call);
   const [hidden, table, bias] = call.inputs;
   const logits = affine(hidden, table, bias) as Tensor2D;
   const targets = call.host(3);
   const largest = max(logits, 1, true);
-  const denominators = sumColumns(exp(sub(logits, largest)) as Tensor2D);
+  const denominators = sumOfRows(exp(sub(logits, largest)) as Tensor2D);
   const logSumExp = add(reshape(largest, [-1]), log(denominators)) as Tensor1D;
   const statistics = logSumExp.dataSync();
   const best = argMax(logits, 1).dataSync();
@@ -76,6 +80,7 @@ function sample({ attributes, host }: OperationCall, logits: Tensor2D, isUsed: r
 }
 
 export function maskedLmHeadGradient(call: OperationCall): Tensor[] {
+  if (getBackend() === ownBackendName) return ownKernel('maskedLmHeadGradient', call);
   const [logits, logSumExp, , , , dLoss] = call.inputs;
   const rows = asRows(logits);
   const probabilities = exp(sub(rows, reshape(logSumExp, [-1, 1])));
@@ -83,6 +88,11 @@ export function maskedLmHeadGradient(call: OperationCall): Tensor[] {
   const scale = div(dLoss, call.host(4)[0] + lossEpsilon);
   const dLogits = mul(sub(probabilities, atTargets), scale);
   return [keepRows(asRows(dLogits), usedPlaces(call, 3))];
+}
+
+function ownKernel(name: string, { inputs, attributes }: OperationCall): Tensor[] {
+  const outputs = engine().runKernel<Tensor | Tensor[]>(name, Object.fromEntries(inputs.entries()), attributes);
+  return Array.isArray(outputs) ? outputs : [outputs];
 }
 
 /** Numbers of the targets' logits in all of (rows · V). */

@@ -1,7 +1,8 @@
 /** Layer normalisation over rows, with and without dropout and residual, and its gradients. */
-import { add, mean, mul, reshape, rsqrt, square, sub, sum, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
+import { add, mean, mul, reshape, rsqrt, square, sub, type Tensor, type Tensor2D } from '@tensorflow/tfjs-core';
 import { drop } from '../draws.js';
 import { asRows, type OperationCall, plus } from '../operationCall.js';
+import { sumOfColumns } from '../sums.js';
 
 export function layerNorm({ inputs: [x, gamma, beta], attributes }: OperationCall): Tensor[] {
   return normalize(asRows(x), gamma, beta, Number(attributes.epsilon));
@@ -34,8 +35,8 @@ export function layerNormGradient({ inputs: [dy, x, gamma, means, inverse] }: Op
 export function layerNormParameterGradient({ inputs }: OperationCall): Tensor[] {
   const [dy, x, means, inverse, previousGamma, previousBeta] = inputs;
   const rows = asRows(dy);
-  const dGamma = sum(mul(rows, standardize(x, means, inverse)), 0);
-  return [plus(dGamma, previousGamma), plus(sum(rows, 0), previousBeta)];
+  const dGamma = sumOfColumns(mul(rows, standardize(x, means, inverse)));
+  return [plus(dGamma, previousGamma), plus(sumOfColumns(rows), previousBeta)];
 }
 
 function standardize(x: Tensor, means: Tensor, inverse: Tensor): Tensor {

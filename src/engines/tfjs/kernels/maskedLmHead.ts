@@ -1,0 +1,41 @@
+/**
+ * The generator's output layer as kernels of their own: softmax, cross-entropy, best guess and sample from one pass over
+ * the logits, and the gradient in another. tfjs has nothing like them; their inputs are named by their number.
+ */
+import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import type { TensorInfo } from '@tensorflow/tfjs-core';
+import { operations } from '../../../ops/index.js';
+import type { Attributes } from '../../../ops/operation.js';
+import type { OperationWriter } from '../../wasm/operationCall.js';
+import { writeMaskedLmHead, writeMaskedLmHeadGradient } from '../../wasm/operations/maskedLmHead.js';
+import type { Kernel } from './kernel.js';
+import type { TapeRunner } from './tapeRunner.js';
+
+export function maskedLmHead(runner: TapeRunner, backend: BackendWasm): Kernel {
+  return operationKernel('maskedLmHead', writeMaskedLmHead, runner, backend);
+}
+
+export function maskedLmHeadGradient(runner: TapeRunner, backend: BackendWasm): Kernel {
+  return operationKernel('maskedLmHeadGradient', writeMaskedLmHeadGradient, runner, backend);
+}
+
+/** An operation of src/ops as a kernel of the same name. */
+function operationKernel(name: string, write: OperationWriter, runner: TapeRunner, backend: BackendWasm): Kernel {
+  const { infer } = operations.get(name)!;
+  return {
+    kernelName: name,
+    kernelFunc({ inputs, attrs }) {
+      const attributes = attrs as Attributes;
+      const tensors = Object.values(inputs) as TensorInfo[];
+      const inputTypes = tensors.map(({ shape, dtype }) => ({ shape, dtype: dtype as 'float32' | 'int32' }));
+      const outputTypes = infer(inputTypes, attributes);
+      const outputs = outputTypes.map(({ shape, dtype }) => backend.makeOutput([...shape], dtype));
+      const places = {
+        inputs: tensors.map((one) => runner.place(one)),
+        outputs: outputs.map((one) => runner.place(one)),
+      };
+      runner.run(outputs, (tape) => write({ tape, inputTypes, outputTypes, attributes, ...places }));
+      return outputs;
+    },
+  };
+}
