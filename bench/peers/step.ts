@@ -7,6 +7,10 @@
  * once a round, alone, in a process of its own, so that PyTorch and TensorFlow never meet. A run gives the median of its
  * steps, the table the median of the runs; memory is the most that the process had resident at any time.
  * What is not installed is left out, and how to get it is said.
+ *
+ * ELECTRA-Small on real text, its rows 97 % full, behind `npm start` (which leaves runs/brown/text):
+ *   galvani vocab --input runs/brown/text --size 30522 --output runs/bench/vocab.txt
+ *   galvani prepare --input runs/brown/text --documents file --vocab runs/bench/vocab.txt --output runs/bench/data
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -21,7 +25,7 @@ import { GalvaniError } from '../../src/errors.js';
 import { median } from '../../src/median.js';
 import { formatBytes, formatTable } from '../../src/report/table.js';
 import { needPython } from '../../test/python.js';
-import { type Answer, Question, type QuestionSettings } from './question.js';
+import { type Answer, Question, type QuestionSettings, type StepAnswer } from './question.js';
 
 interface Settings extends QuestionSettings {
   readonly threads: number;
@@ -65,13 +69,13 @@ const answeredSteps = 4;
 const environment = { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_VERBOSITY: 'error' };
 
 /**
- * How far from float64 a loss and a gradient norm may be, relatively: at the first step, and behind updates.
- * float32: the limits of the parity fixtures' README, §5. bfloat16: a rounding is 2⁻⁹ at most, and about 64 in a row lie
- * between an id and a loss (12 layers, 5 or 6 products each); rounding at random they add up to √64 · 2⁻⁹.
+ * How far from float64 losses and gradient norms may be, relatively.
+ * float32: the limits of the parity fixtures' README, §5, for steps behind updates. bfloat16: a rounding is 2⁻⁹ at most,
+ * and about 64 in a row lie between an id and a loss (12 layers, 5 or 6 products each); at random they add up to √64 · 2⁻⁹.
  */
-const limits: Record<string, { first: [number, number]; later: [number, number] }> = {
-  float32: { first: [1e-6, 5e-6], later: [2e-6, 4e-5] },
-  bfloat16: { first: [2 ** -6, 2 ** -6], later: [2 ** -6, 2 ** -6] },
+const limits: Readonly<Record<string, { losses: number; gradientNorm: number }>> = {
+  float32: { losses: 2e-6, gradientNorm: 4e-5 },
+  bfloat16: { losses: 2 ** -6, gradientNorm: 2 ** -6 },
 };
 
 async function main(settings: Settings): Promise<void> {
@@ -207,21 +211,15 @@ function prove({ name, precision }: Contestant, answer: Answer, referee: Answer)
     throw new Error(`${name} has ${answer.parameters} parameters, the referee ${referee.parameters}`);
   }
   const relative = (actual: number, expected: number) => Math.abs(actual - expected) / Math.abs(expected);
-  const differences = answer.steps.map((step, i) => {
-    const expected = referee.steps[i];
-    const losses = Math.max(relative(step.mlmLoss, expected.mlmLoss), relative(step.rtdLoss, expected.rtdLoss));
-    const norm = relative(step.gradientNorm, expected.gradientNorm);
-    const [lossLimit, normLimit] = limits[precision][i === 0 ? 'first' : 'later'];
-    if (losses <= lossLimit && norm <= normLimit) return { losses, norm };
-    const said = `${JSON.stringify(step)}, not ${JSON.stringify(expected)}`;
-    throw new Error(`${name} in ${precision} computes something else at step ${i}: ${said}`);
-  });
-  const most = (values: number[]) => Math.max(...values);
-  return {
-    ...{ name, precision, parameters: answer.parameters },
-    losses: most(differences.map(({ losses }) => losses)),
-    gradientNorm: most(differences.map(({ norm }) => norm)),
-  };
+  const off = (name: keyof StepAnswer) =>
+    Math.max(...answer.steps.map((step, i) => relative(step[name], referee.steps[i][name])));
+  const losses = Math.max(off('mlmLoss'), off('rtdLoss'));
+  const gradientNorm = off('gradientNorm');
+  if (losses <= limits[precision].losses && gradientNorm <= limits[precision].gradientNorm) {
+    return { name, precision, parameters: answer.parameters, losses, gradientNorm };
+  }
+  const said = `${JSON.stringify(answer.steps)}, not ${JSON.stringify(referee.steps)}`;
+  throw new Error(`${name} in ${precision} computes something else: ${said}`);
 }
 
 function runRounds(contestants: readonly Contestant[], rounds: number): Result[] {
@@ -277,7 +275,7 @@ function describeResults(results: readonly Result[], { batchSize, sequenceLength
 
 const list = (text: string) => text.split(',');
 
-await new Command('step')
+const command = new Command('step')
   .description('The joint step of ELECTRA beside PyTorch’s: proved equal, then measured in turn.')
   .option('--model <name>', 'tiny, small, base or large', 'small')
   .option('--data <dir>', 'dataset made by "galvani prepare" (default: full rows of random ids)')
@@ -291,5 +289,11 @@ await new Command('step')
   .option('--compiled', 'PyTorch with torch.compile, too')
   .option('--device <name>', 'of PyTorch: cpu or cuda', 'cpu')
   .option('--json', 'print one JSON object')
-  .action(main)
-  .parseAsync();
+  .action(main);
+try {
+  await command.parseAsync();
+} catch (error) {
+  if (!(error instanceof GalvaniError)) throw error;
+  console.error(error.message);
+  process.exitCode = error.exitCode;
+}

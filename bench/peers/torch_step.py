@@ -186,12 +186,12 @@ def answer(question: Question, options: argparse.Namespace) -> dict:
 
 
 def measure(question: Question, options: argparse.Namespace) -> dict:
-    """Median and best of the steps after two that warm up (and compile)."""
+    """Median and best of the steps behind a first round over the batches, which warms up, and compiles where asked to."""
     training = Training(question, options, has_dropout=True)
     batches = [question.batch(number, training.device)[0] for number in range(question.batches)]
     clock = CudaClock() if training.device.type == "cuda" else HostClock()
-    for number in range(2 + options.steps):
-        if number >= 2:
+    for number in range(len(batches) + options.steps):
+        if number >= len(batches):
             clock.mark()
         training.step(batches[number % len(batches)])
     clock.mark()
