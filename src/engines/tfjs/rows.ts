@@ -24,7 +24,7 @@ export function sumByRow(x: Tensor2D, numbers: Tensor1D, count: number): Tensor2
 
 /**
  * x (R, W) with zeros in every row that is not kept, whatever stands there. One condition an element: the wasm backend's
- * selection by rows copies the first element of each, and broadcasting the condition takes 200 times as long (measured).
+ * selection by rows copies the first element of each, and a broadcast condition takes over ten times as long (measured).
  */
 export function keepRows(x: Tensor2D, isKept: readonly boolean[]): Tensor2D {
   if (isKept.every(Boolean)) return x;

@@ -1,6 +1,6 @@
 /**
  * Attention and its gradient with all (B, A, T, T) probabilities in memory, twice over: four batched products, and walls
- * as a large negative number that is added where a query may not look.
+ * as a large negative number that is added where a query may not look. Finite values stay behind them; NaN comes through.
  */
 import { add, div, exp, log, max, mul, reshape, sub, sum, type Tensor, tensor, transpose } from '@tensorflow/tfjs-core';
 import { segmentsOf } from '../../../ops/segments.js';
