@@ -23,7 +23,7 @@ import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
 import { checkInputs, checkValues, findProgram, findVariable, sharedVariables } from '../programs.js';
 import type { Emitted } from './emission.js';
 import { explain } from './explain.js';
-import type { Feed, Ran } from './session.js';
+import type { Feed } from './session.js';
 import type { SessionThread } from './thread.js';
 
 /** Programs that may be in flight: one that runs and two that wait. */
@@ -158,24 +158,21 @@ export class TensorflowRuntime implements Runtime {
     if (this.#failure) throw this.#failure;
     if (fetches.length === 0) return [];
     const start = performance.now();
+    const uploadedBytes = bytesOf(feeds.map(({ values }) => values));
     const running = this.#thread.run({ feeds, fetches });
     this.#traffic.hostMs += performance.now() - start;
     const ran = await running.catch((cause) => {
       throw explain(cause, this.#programs, doing);
     });
     if (this.#failure) throw this.#failure;
-    this.#count(feeds, ran);
-    return ran.values as TypedArray[];
-  }
-
-  #count(feeds: readonly Feed[], { values, callMs, hostMs }: Ran): void {
     const traffic = this.#traffic;
     traffic.calls++;
-    traffic.tensors += feeds.length + values.length;
-    traffic.uploadedBytes += feeds.reduce((sum, feed) => sum + feed.values.byteLength, 0);
-    traffic.downloadedBytes += values.reduce((sum, { byteLength }) => sum + byteLength, 0);
-    traffic.deviceMs += callMs;
-    traffic.hostMs += hostMs;
+    traffic.tensors += feeds.length + ran.values.length;
+    traffic.uploadedBytes += uploadedBytes;
+    traffic.downloadedBytes += bytesOf(ran.values);
+    traffic.deviceMs += ran.callMs;
+    traffic.hostMs += ran.hostMs;
+    return ran.values as TypedArray[];
   }
 
   #inOrder<T>(action: () => Promise<T>): Promise<T> {
@@ -185,11 +182,10 @@ export class TensorflowRuntime implements Runtime {
   }
 }
 
-/** Shared memory is read where it lies; other arrays are sent, and only as much of their buffer as is meant. */
+/** What lies in shared memory is read there; of other arrays a copy is sent. */
 function feedOf(tensor: string, shape: readonly number[], values: TypedArray): Feed {
-  const single = values instanceof Float64Array ? Float32Array.from(values) : values;
-  const isPart = single.byteLength < single.buffer.byteLength && single.buffer instanceof ArrayBuffer;
-  return { tensor, shape, values: isPart ? single.slice() : single };
+  if (values instanceof Float64Array) return { tensor, shape, values: Float32Array.from(values) };
+  return { tensor, shape, values: values.buffer instanceof SharedArrayBuffer ? values : values.slice() };
 }
 
 /** 0 keeps every rule of ids, places, lengths and counts; 1 is a denominator. */
@@ -200,6 +196,10 @@ function harmlessInputs({ inputs, tensors }: Program): Inputs {
       return [name, dtype === 'int32' ? new Int32Array(sizeOf(shape)) : new Float32Array(sizeOf(shape)).fill(1)];
     }),
   );
+}
+
+function bytesOf(arrays: readonly ArrayBufferView[]): number {
+  return arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
 function noTraffic() {

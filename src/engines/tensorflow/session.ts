@@ -8,6 +8,7 @@ export interface Feed {
   /** As the graph names it. */
   readonly tensor: string;
   readonly shape: readonly number[];
+  /** In shared memory, or with a buffer of its own. */
   readonly values: Float32Array | Int32Array;
 }
 
@@ -63,4 +64,9 @@ export class Session {
   close(): void {
     this.#binding.deleteSavedModel(this.#id);
   }
+}
+
+/** Buffers of arrays that do not lie in shared memory: what can be handed from thread to thread. */
+export function unsharedMemory(arrays: readonly ArrayBufferView[]): ArrayBuffer[] {
+  return arrays.flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []));
 }

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { GalvaniError } from '../../errors.js';
 import type { Candidate } from './binding.js';
-import type { Ran, Run } from './session.js';
+import { type Ran, type Run, unsharedMemory } from './session.js';
 import type { Answer, Opened, Request } from './worker.js';
 
 interface Waiting {
@@ -42,9 +42,9 @@ export class SessionThread {
     return this.#ask({ kind: 'load', directory });
   }
 
-  /** Rejects with a GalvaniError of ours, or an Error with the library's text. */
+  /** Takes the memory of feeds that is not shared. Rejects with an Error that holds the library's text. */
   run(run: Run): Promise<Ran> {
-    return this.#ask({ kind: 'run', ...run });
+    return this.#ask({ kind: 'run', ...run }, unsharedMemory(run.feeds.map(({ values }) => values)));
   }
 
   /** Ends the session, after what was asked before, and the thread. */
@@ -56,12 +56,12 @@ export class SessionThread {
     await this.#worker.terminate();
   }
 
-  #ask<Result>(request: Request): Promise<Result> {
+  #ask<Result>(request: Request, memory: readonly ArrayBuffer[] = []): Promise<Result> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) this.#worker.ref();
       this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request);
+      this.#worker.postMessage(request, memory);
     });
   }
 

@@ -5,7 +5,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ErrorParts, GalvaniError } from '../../errors.js';
 import { type Binding, type Candidate, openBinding } from './binding.js';
-import { type Ran, type Run, Session } from './session.js';
+import { type Ran, type Run, Session, unsharedMemory } from './session.js';
 
 export type Request =
   | { readonly kind: 'open' }
@@ -28,15 +28,21 @@ let session: Session | undefined;
 port.on('message', (request: Request) => {
   try {
     const result = carryOut(request);
-    port.postMessage(
-      { result } satisfies Answer,
-      result && 'values' in result ? result.values.map(({ buffer }) => buffer as ArrayBuffer) : [],
-    );
+    port.postMessage({ result } satisfies Answer, memoryOf(request, result));
   } catch (error) {
-    const parts = error instanceof GalvaniError ? error.parts : String(error instanceof Error ? error.message : error);
-    port.postMessage({ error: parts } satisfies Answer);
+    const text = error instanceof Error ? error.message : String(error);
+    port.postMessage({ error: error instanceof GalvaniError ? error.parts : text } satisfies Answer);
   }
 });
+
+/**
+ * Memory that goes with the answer: of what was read, and of what came with the request. This thread makes so few objects
+ * that it hardly ever collects garbage, and would keep the weights that it was sent.
+ */
+function memoryOf(request: Request, result: Opened | Ran | undefined): ArrayBuffer[] {
+  if (request.kind !== 'run' || result === undefined || !('values' in result)) return [];
+  return [...unsharedMemory(request.feeds.map(({ values }) => values)), ...unsharedMemory(result.values)];
+}
 
 function carryOut(request: Request): Opened | Ran | undefined {
   if (request.kind === 'open') {
