@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
 import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
+import { tensorflowEngine } from '../../src/engines/tensorflow/tensorflow.js';
 import { tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
 import { chooseBuild } from '../../src/engines/wasm/build.js';
 import { createWasmEngine, wasmEngine } from '../../src/engines/wasm/wasm.js';
@@ -19,6 +20,7 @@ import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
 import { float32, int32, sizeOf } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
+import { needTensorflow } from '../tensorflow.js';
 
 const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, biasCorrection: true, weightDecay: 0.01, maxGradNorm: 1 };
 const model = tinyModel({
@@ -160,57 +162,62 @@ test('a profiled step times every operation once, in their order, and counts as 
   }
 });
 
-for (const engine of [wasmEngine, referenceEngine, tfjsEngine]) {
-  test(`a batch that leads outside a table or a row is refused by name before it runs, ${engine.name}`, async () => {
-    const runtime = await engine.load(trainPrograms(), { threads: 1 });
-    try {
-      const good: Inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
-      const change = (name: string, at: number, value: number) => {
-        const values = good[name].slice();
-        values[at] = value;
-        return { ...good, [name]: values };
-      };
-      const wrong: [RegExp, Inputs][] = [
-        [/input ids to hold numbers in \[0, 211\), got 211 at 8/, change('ids', 8, 211)],
-        [/input ids to hold numbers in \[0, 211\), got -1 at 0/, change('ids', 0, -1)],
-        [/input places to hold numbers in \[0, 33\), got 33 at 2/, change('places', 2, 33)],
-        [/input seen to hold numbers in \[0, 211\), got 9999 at 1 of row 1/, change('seen', 6, 9999)],
-        [/input counts to hold numbers in \[0, 6\), got 6 at 3/, change('counts', 3, 6)],
-        [/input lengths to hold lengths of at most 33 a row, got 3\d in row 2/, change('lengths', 5, 9)],
-        [/input lengths to hold lengths that are not negative, got -2 in row 0/, change('lengths', 0, -2)],
-        [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
-        [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
-        [/input rate to be float32\[\], got nothing/, batchOf(0)],
-        [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
-      ];
-      for (const [message, inputs] of wrong) {
-        await assert.rejects(runtime.submit('train', inputs), (error) => {
-          assert.ok(error instanceof GalvaniError);
-          assert.match(error.message, message);
-          return true;
-        });
+for (const engine of [wasmEngine, referenceEngine, tfjsEngine, tensorflowEngine]) {
+  const needed = engine === tensorflowEngine ? needTensorflow() : {};
+  test(
+    `a batch that leads outside a table or a row is refused by name before it runs, ${engine.name}`,
+    needed,
+    async () => {
+      const runtime = await engine.load(trainPrograms(), { threads: 1 });
+      try {
+        const good: Inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+        const change = (name: string, at: number, value: number) => {
+          const values = good[name].slice();
+          values[at] = value;
+          return { ...good, [name]: values };
+        };
+        const wrong: [RegExp, Inputs][] = [
+          [/input ids to hold numbers in \[0, 211\), got 211 at 8/, change('ids', 8, 211)],
+          [/input ids to hold numbers in \[0, 211\), got -1 at 0/, change('ids', 0, -1)],
+          [/input places to hold numbers in \[0, 33\), got 33 at 2/, change('places', 2, 33)],
+          [/input seen to hold numbers in \[0, 211\), got 9999 at 1 of row 1/, change('seen', 6, 9999)],
+          [/input counts to hold numbers in \[0, 6\), got 6 at 3/, change('counts', 3, 6)],
+          [/input lengths to hold lengths of at most 33 a row, got 3\d in row 2/, change('lengths', 5, 9)],
+          [/input lengths to hold lengths that are not negative, got -2 in row 0/, change('lengths', 0, -2)],
+          [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
+          [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
+          [/input rate to be float32\[\], got nothing/, batchOf(0)],
+          [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
+        ];
+        for (const [message, inputs] of wrong) {
+          await assert.rejects(runtime.submit('train', inputs), (error) => {
+            assert.ok(error instanceof GalvaniError);
+            assert.match(error.message, message);
+            return true;
+          });
+        }
+        await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
+        await assert.rejects(runtime.read('nothing'), GalvaniError);
+        const [{ name, shape: extents }] = runtime.variables();
+        const before = await runtime.snapshot();
+        const [other] = runtime.variables().slice(-1);
+        const values = new Map([
+          [other.name, new Float32Array(sizeOf(other.shape)).fill(9)],
+          [name, new Float32Array(3)],
+        ]);
+        await assert.rejects(runtime.write(values), (error: Error) =>
+          error.message.includes(`expected ${sizeOf(extents)} values for variable ${name}, got 3`),
+        );
+        assert.deepEqual(await runtime.snapshot(), before);
+        // Unused masked places may hold anything.
+        const unused = change('seen', 9, -7);
+        assert.equal(unused.counts[1], 4);
+        await (await runtime.submit('train', unused)).outputs;
+      } finally {
+        await runtime.close();
       }
-      await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
-      await assert.rejects(runtime.read('nothing'), GalvaniError);
-      const [{ name, shape: extents }] = runtime.variables();
-      const before = await runtime.snapshot();
-      const [other] = runtime.variables().slice(-1);
-      const values = new Map([
-        [other.name, new Float32Array(sizeOf(other.shape)).fill(9)],
-        [name, new Float32Array(3)],
-      ]);
-      await assert.rejects(runtime.write(values), (error: Error) =>
-        error.message.includes(`expected ${sizeOf(extents)} values for variable ${name}, got 3`),
-      );
-      assert.deepEqual(await runtime.snapshot(), before);
-      // Unused masked places may hold anything.
-      const unused = change('seen', 9, -7);
-      assert.equal(unused.counts[1], 4);
-      await (await runtime.submit('train', unused)).outputs;
-    } finally {
-      await runtime.close();
-    }
-  });
+    },
+  );
 }
 
 test('what cannot be addressed is refused with what it needs, before anything is allocated', async () => {

@@ -14,7 +14,7 @@ type Programs = Readonly<Record<string, Program>>;
 export function explain(cause: unknown, programs: Programs, doing: string): unknown {
   if (!(cause instanceof Error) || cause instanceof GalvaniError) return cause;
   const text = cause.message.replace(/^(Session fail to run with error|Failed to load SavedModel): /, '');
-  const where = placeOf(text, programs) ?? doing;
+  const where = placeOf(text, programs) ?? (Object.hasOwn(programs, doing) ? `program ${doing}` : doing);
   const asked = bytesAsked(text);
   if (asked !== undefined) return outOfMemory(asked, 'a refusal of the device', where, programs[doing], cause);
   return new GalvaniError({
@@ -27,7 +27,7 @@ export function explain(cause: unknown, programs: Programs, doing: string): unkn
   });
 }
 
-/** `train, linear in discriminator/layer.3/attention`. */
+/** `program train, linear in discriminator/layer.3/attention`. */
 function placeOf(text: string, programs: Programs): string | undefined {
   const place = locate(text);
   if (place === undefined) return undefined;
@@ -38,20 +38,20 @@ function placeOf(text: string, programs: Programs): string | undefined {
 
 /** Bytes that were not to be had, 0 where the text does not say how many; undefined where memory is not the matter. */
 function bytesAsked(text: string): number | undefined {
+  if (!/\bOOM\b|out of memory|RESOURCE_EXHAUSTED|failed to allocate/i.test(text)) return undefined;
   const tensor = /shape\s?\[([\d,]*)\] and type (\w+)/.exec(text);
-  const isMemory = /\bOOM\b|out of memory|RESOURCE_EXHAUSTED|failed to allocate/i.test(text);
-  if (!isMemory) return undefined;
   if (tensor) return sizeOf(tensor[1].split(',').map(Number)) * (elementBytes[tensor[2]] ?? 4);
-  return Number(/allocate (\d+) ?bytes/i.exec(text)?.[1] ?? 0);
+  const amount = /allocate ([\d.]+) ?(bytes|[KMGT]?i?B)/i.exec(text);
+  return amount ? Math.round(Number(amount[1]) * 1024 ** Math.max(0, 'BKMGT'.indexOf(amount[2][0].toUpperCase()))) : 0;
 }
 
 const elementBytes: Readonly<Record<string, number>> = {
   bool: 1,
   uint8: 1,
   bfloat16: 2,
-  half: 2,
   uint16: 2,
   int64: 8,
+  uint64: 8,
   double: 8,
 };
 
@@ -81,7 +81,7 @@ function rowsOf(program: Program): number {
     0,
     ...Object.values(program.inputs).map((tensor) => {
       const { shape } = program.tensors[tensor];
-      return shape.length === 2 ? shape[0] : 0;
+      return shape.length >= 2 ? shape[0] : 0;
     }),
   );
 }

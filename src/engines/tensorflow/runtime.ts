@@ -73,6 +73,7 @@ export class TensorflowRuntime implements Runtime {
     this.#traffic.hostMs += performance.now() - start;
     return this.#inOrder(async () => {
       while (this.#inFlight.length >= mostInFlight) await this.#inFlight[0];
+      this.#expectAlive();
       const ran = this.#runProgram(name, program, inputs);
       const consumed = ran.then(noop, noop);
       this.#inFlight.push(consumed);
@@ -155,7 +156,7 @@ export class TensorflowRuntime implements Runtime {
 
   /** Values of the tensors that are fetched. @throws what a program before it has left undone. */
   async #run(feeds: readonly Feed[], fetches: readonly string[], doing: string): Promise<TypedArray[]> {
-    if (this.#failure) throw this.#failure;
+    this.#expectAlive();
     if (fetches.length === 0) return [];
     const start = performance.now();
     const uploadedBytes = bytesOf(feeds.map(({ values }) => values));
@@ -173,6 +174,11 @@ export class TensorflowRuntime implements Runtime {
     traffic.deviceMs += ran.callMs;
     traffic.hostMs += ran.hostMs;
     return ran.values as TypedArray[];
+  }
+
+  #expectAlive(): void {
+    const failure = this.#failure ?? this.#thread.failure;
+    if (failure) throw failure;
   }
 
   #inOrder<T>(action: () => Promise<T>): Promise<T> {

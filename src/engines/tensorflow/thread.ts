@@ -32,6 +32,11 @@ export class SessionThread {
     this.#worker.on('exit', (code) => this.#fail(`its end with code ${code}`));
   }
 
+  /** Why nothing more can be asked of it, if so. */
+  get failure(): GalvaniError | undefined {
+    return this.#failure;
+  }
+
   /** Loads the library and the binding. */
   open(): Promise<Opened> {
     return this.#ask({ kind: 'open' });
