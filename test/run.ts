@@ -37,7 +37,8 @@ function count(
 ): void {
   const room = event.file ? path.relative(here, event.file).split(path.sep)[0] : 'other';
   if (event.nesting === 0) roomMs.set(room, (roomMs.get(room) ?? 0) + event.details.duration_ms);
-  if (event.details.type === 'suite') return;
+  // A suite is its tests; one that is skipped as a whole has none.
+  if (event.details.type === 'suite' && outcome !== 'skipped') return;
   // A file that dies before its first test is reported as a failed test of the file's own name; one that passes is none.
   const isFileItself = event.nesting === 0 && event.name.endsWith('.test.js');
   if (!isFileItself || outcome === 'failed') counts[outcome]++;
