@@ -94,6 +94,7 @@ function emitProgram(
     const attributes = { dtype: { type: 'float32' } } as const;
     wires[tensor] = graph.effect('ReadVariableOp', [handles.get(name)!], 'float32', 'value', attributes);
   }
+  const operands = operandsOf(program);
   for (const [number, operation] of program.operations.entries()) {
     const emitOne = emitters.get(operation.name);
     if (!emitOne) throw new Error(`internal: operation ${operation.name} is not known to the tensorflow engine`);
@@ -105,6 +106,7 @@ function emitProgram(
       outputTypes: typesOf(program, operation.outputs),
       attributes: operation.attributes,
       precision,
+      isOperand: operation.outputs.map((tensor) => operands.has(tensor)),
     });
     for (const [i, tensor] of operation.outputs.entries()) wires[tensor] = outputs[i];
   }
@@ -112,18 +114,42 @@ function emitProgram(
   const updates: Wire[] = [];
   for (const [name, { tensor, assigned }] of Object.entries(program.variables)) {
     if (assigned === undefined || assigned === tensor) continue;
-    updates.push(assign(graph, handles.get(name)!, wires[assigned], wires[tensor]));
+    updates.push(assign(graph, handles.get(name)!, graph.cast(wires[assigned], 'float32'), wires[tensor]));
   }
   const refs = (numbers: Readonly<Record<string, number>>, wireOf: (tensor: number) => Wire) =>
     Object.fromEntries(Object.entries(numbers).map(([name, tensor]) => [name, wireOf(tensor).ref]));
   // A tensor cannot be both fed and fetched.
   const fed = new Set(Object.values(program.inputs).map((tensor) => wires[tensor].ref));
-  const fetched = (tensor: number) => (fed.has(wires[tensor].ref) ? graph.identity(wires[tensor]) : wires[tensor]);
+  const fetched = (tensor: number) => {
+    const wire = graph.cast(wires[tensor], program.tensors[tensor].dtype);
+    return fed.has(wire.ref) ? graph.identity(wire) : wire;
+  };
   return {
     feeds: refs(program.inputs, (tensor) => wires[tensor]),
     outputs: refs(program.outputs, fetched),
     ...(updates.length > 0 && { done: after(graph, updates) }),
   };
+}
+
+/** Inputs of operations that are operands of matrix products, and of sums that round nothing more. */
+const operandInputs: Readonly<Record<string, readonly number[]>> = {
+  linear: [0, 1],
+  linearInputGradient: [0, 1],
+  linearWeightGradient: [0, 1],
+  biasGradient: [0],
+  attention: [0, 1, 2],
+  attentionGradient: [0, 1, 2, 3, 4, 7],
+};
+
+/** Values that nobody reads but products. */
+function operandsOf(program: Program): Set<number> {
+  const operands = new Set<number>();
+  const others = new Set(Object.values(program.outputs));
+  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) others.add(assigned);
+  for (const { name, inputs } of program.operations) {
+    for (const [i, tensor] of inputs.entries()) (operandInputs[name]?.includes(i) ? operands : others).add(tensor);
+  }
+  return new Set([...operands].filter((tensor) => !others.has(tensor)));
 }
 
 /** Signs that names of nodes may have. */

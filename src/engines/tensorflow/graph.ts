@@ -77,10 +77,16 @@ export class Graph extends Nodes {
   }
 
   /**
-   * Calls a function of elementwise operations and reductions, which XLA compiles into one loop. Calls that share `name`
-   * share its definition, so whatever `body` depends on besides the types of its inputs belongs into the name.
+   * Calls a function of elementwise operations and reductions, which XLA compiles into one loop. Calls that share `parts`
+   * and the types of their inputs share its definition, so whatever else `body` depends on belongs into `parts`. It
+   * computes in float32: inputs that are bfloat16 come to it as float32.
    */
-  block(name: string, inputs: readonly Wire[], body: (nodes: Nodes, inputs: Wire[]) => Wire[]): Wire[] {
+  block(
+    parts: readonly (string | number | boolean)[],
+    inputs: readonly Wire[],
+    body: (nodes: Nodes, inputs: Wire[]) => Wire[],
+  ): Wire[] {
+    const name = functionName([...parts, ...inputs.map(({ dtype }) => (dtype === 'bfloat16' ? 'b' : ''))]);
     const known = this.#functions.get(name) ?? defineFunction(name, inputs, body);
     this.#functions.set(name, known);
     const { ref } = this.node('PartitionedCall', inputs, known.outputs[0].dtype, '', {
@@ -154,8 +160,14 @@ function defineFunction(
 ): FunctionDef {
   const nodes = new FunctionBody();
   const parameters = inputs.map(({ dtype }, i) => ({ ref: `input${i}`, dtype }));
-  const outputs = body(nodes, parameters);
+  const wide = parameters.map((wire) => (wire.dtype === 'bfloat16' ? nodes.cast(wire, 'float32') : wire));
+  const outputs = body(nodes, wide);
   return { name, inputs: parameters, outputs, nodes: nodes.nodes };
+}
+
+/** Letters, digits and underscores; other signs of numbers are spelled out. */
+function functionName(parts: readonly (string | number | boolean)[]): string {
+  return parts.map((part) => String(part).replace(/[^\w]/g, (sign) => `_${sign.charCodeAt(0)}_`)).join('_');
 }
 
 function message(writer: Writer, field: number, body: (inner: Writer) => void): void {

@@ -7,7 +7,7 @@ import type { TensorType } from '../../../ops/operation.js';
 import { decisions, keepFactors } from '../draws.js';
 import type { Graph, Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { batchProduct, blockName, type Emit, type EmitCall } from './call.js';
+import { batchProduct, type Emit, type EmitCall } from './call.js';
 import { wallsOf } from './segments.js';
 
 type AttentionAttributes = DropoutAttributes & { readonly heads: number };
@@ -15,41 +15,44 @@ type AttentionAttributes = DropoutAttributes & { readonly heads: number };
 const attention: Emit<AttentionAttributes> = (call) => {
   const { graph, inputs, inputTypes, outputTypes } = call;
   const [q, k, v, lengths, draw] = inputs;
-  const { value, kept, logSumExp } = probabilities(call, { q, k, lengths, draw }, inputTypes[3]);
-  const context = batchProduct(call, kept ?? value, headsOf(call, v), {});
+  const { kept, logSumExp } = probabilities(call, { q, k, lengths, draw }, inputTypes[3]);
+  const context = batchProduct(call, kept, headsOf(call, v), {});
   return [mergeHeads(graph, context, outputTypes[0]), logSumExp];
 };
 
 const attentionGradient: Emit<AttentionAttributes> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes } = call;
   const [q, k, v, , , lengths, draw, dContext] = inputs;
-  const { value, kept, bits } = probabilities(call, { q, k, lengths, draw }, inputTypes[5]);
+  const { value, bits } = probabilities(call, { q, k, lengths, draw }, inputTypes[5]);
   const dHeads = headsOf(call, dContext);
-  const dv = batchProduct(call, kept ?? value, dHeads, { a: true });
   const dKept = batchProduct(call, dHeads, headsOf(call, v), { b: true });
   const threshold = dropoutThreshold(attributes.dropout);
   const scale = scaleOf(call);
-  const [dScores] = graph.block(
-    blockName('attention_gradient', threshold, scale),
+  // What dropout kept is made again here rather than stored.
+  const [dScores, kept] = graph.block(
+    ['attention_gradient', threshold, scale, call.precision],
     [value, dKept, ...(bits ? [bits] : [])],
     (nodes, [value, dKept, bits]) => {
-      const dValue = bits ? nodes.mul(dKept, keepFactors(nodes, bits, threshold)) : dKept;
+      const factors = bits ? keepFactors(nodes, bits, threshold) : nodes.float(1);
+      const dValue = nodes.mul(dKept, factors);
       const shared = nodes.sum(nodes.mul(value, dValue), [3], true);
-      return [nodes.mul(nodes.mul(value, nodes.sub(dValue, shared)), nodes.float(scale))];
+      const dScores = nodes.mul(nodes.mul(value, nodes.sub(dValue, shared)), nodes.float(scale));
+      return [dScores, nodes.mul(value, factors)].map((operand) => nodes.cast(operand, call.precision));
     },
   );
   const dq = batchProduct(call, dScores, headsOf(call, k), {});
   const dk = batchProduct(call, dScores, headsOf(call, q), { a: true });
+  const dv = batchProduct(call, kept, dHeads, { a: true });
   return [dq, dk, dv].map((gradient, i) => mergeHeads(graph, gradient, outputTypes[i]));
 };
 
-/** (B, A, T, T): softmax inside the walls, and what dropout leaves of it; logSumExp (B, A, T). */
+/** (B, A, T, T): softmax inside the walls, and what dropout leaves of it for a product; logSumExp (B, A, T). */
 function probabilities(
   call: EmitCall<AttentionAttributes>,
   { q, k, lengths, draw }: Record<'q' | 'k' | 'lengths' | 'draw', Wire>,
   lengthsType: TensorType,
-): { value: Wire; kept?: Wire; bits?: Wire; logSumExp: Wire } {
-  const { graph, inputTypes, attributes } = call;
+): { value: Wire; kept: Wire; bits?: Wire; logSumExp: Wire } {
+  const { graph, inputTypes, attributes, precision } = call;
   const [rows, places] = inputTypes[0].shape;
   const { heads, stream } = attributes;
   const threshold = dropoutThreshold(attributes.dropout);
@@ -60,11 +63,12 @@ function probabilities(
   const scale = scaleOf(call);
   const segments = lengthsType.shape[1];
   const [value, logSumExp, kept] = graph.block(
-    blockName('attention', threshold, scale, segments),
+    ['attention', threshold, scale, segments, precision],
     [scores, segment, ...(bits ? [bits] : [])],
     (nodes, [scores, segment, bits]) => {
       const [value, logSumExp] = softmax(nodes, nodes.mul(scores, nodes.float(scale)), segment, segments);
-      return bits ? [value, logSumExp, nodes.mul(value, keepFactors(nodes, bits, threshold))] : [value, logSumExp];
+      const kept = bits ? nodes.mul(value, keepFactors(nodes, bits, threshold)) : value;
+      return [value, logSumExp, nodes.cast(kept, precision)];
     },
   );
   return { value, kept, bits, logSumExp };
@@ -91,9 +95,11 @@ function scaleOf({ inputTypes, attributes }: EmitCall<AttentionAttributes>): num
 }
 
 /** (B, T, H) → (B, A, T, d) */
-function headsOf({ graph, inputTypes, attributes: { heads } }: EmitCall<AttentionAttributes>, x: Wire): Wire {
+function headsOf(call: EmitCall<AttentionAttributes>, x: Wire): Wire {
+  const { graph, inputTypes, attributes, precision } = call;
   const [rows, places, width] = inputTypes[0].shape;
-  return graph.transpose(graph.reshape(x, [rows, places, heads, width / heads]), [0, 2, 1, 3]);
+  const split = graph.reshape(graph.cast(x, precision), [rows, places, attributes.heads, width / attributes.heads]);
+  return graph.transpose(split, [0, 2, 1, 3]);
 }
 
 /** (B, A, T, d) → (B, T, H) */

@@ -1,44 +1,52 @@
-/** What the emitter of an operation gets, and the two things that most of them do: products, and naming a block. */
+/** What the emitter of an operation gets, and what most of them do: products, and sums with what is there already. */
 import type { Attributes, TensorType } from '../../../ops/operation.js';
 import type { Graph, Wire } from '../graph.js';
+import type { Nodes } from '../nodes.js';
 
 export interface EmitCall<A extends Attributes = Attributes> {
   readonly graph: Graph;
-  /** Inputs that may be absent are undefined, as in src/ops. */
+  /**
+   * Inputs that may be absent are undefined, as in src/ops. With bfloat16 products, what a product gave is bfloat16, and
+   * so may be what only products read.
+   */
   readonly inputs: readonly Wire[];
   readonly inputTypes: readonly TensorType[];
   readonly outputTypes: readonly TensorType[];
   readonly attributes: A;
-  /** What matrix products are computed in; their results are float32. */
+  /** What matrix products are computed in. */
   readonly precision: 'float32' | 'bfloat16';
+  /** Outputs that nobody reads but products: they may be rounded to `precision` where they are made. */
+  readonly isOperand: readonly boolean[];
 }
 
 /** One wire an output, of its shape. */
 export type Emit<A extends Attributes = Attributes> = (call: EmitCall<A>) => Wire[];
 
+type Products = Pick<EmitCall, 'graph' | 'precision'>;
+
 /** Product of two matrices. */
-export function product(
-  { graph, precision }: Pick<EmitCall, 'graph' | 'precision'>,
-  a: Wire,
-  b: Wire,
-  transposes: { a?: boolean; b?: boolean },
-): Wire {
-  const [x, y] = [graph.cast(a, precision), graph.cast(b, precision)];
-  return graph.cast(graph.matMul(x, y, transposes), 'float32');
+export function product({ graph, precision }: Products, a: Wire, b: Wire, transposes: Transposes): Wire {
+  return graph.matMul(graph.cast(a, precision), graph.cast(b, precision), transposes);
 }
 
 /** Products of the last two axes, for every index of the others. */
-export function batchProduct(
-  { graph, precision }: Pick<EmitCall, 'graph' | 'precision'>,
-  a: Wire,
-  b: Wire,
-  transposes: { a?: boolean; b?: boolean },
-): Wire {
-  const [x, y] = [graph.cast(a, precision), graph.cast(b, precision)];
-  return graph.cast(graph.batchMatMul(x, y, transposes), 'float32');
+export function batchProduct({ graph, precision }: Products, a: Wire, b: Wire, transposes: Transposes): Wire {
+  return graph.batchMatMul(graph.cast(a, precision), graph.cast(b, precision), transposes);
 }
 
-/** A name of a function for what its body depends on; numbers may have points, signs and exponents. */
-export function blockName(...parts: readonly (string | number | boolean)[]): string {
-  return parts.map((part) => String(part).replace(/[^\w]/g, (sign) => `_${sign.charCodeAt(0)}_`)).join('_');
+export interface Transposes {
+  readonly a?: boolean;
+  readonly b?: boolean;
+}
+
+/** In a block: an output as who reads it wants it. */
+export function rounded(nodes: Nodes, x: Wire, { precision, isOperand }: EmitCall, output: number): Wire {
+  return isOperand[output] ? nodes.cast(x, precision) : x;
+}
+
+/** x + y in float32; x alone where there is no y. */
+export function plus(graph: Graph, x: Wire, y: Wire | undefined): Wire {
+  if (y === undefined) return x;
+  if (x.dtype === 'float32' && y.dtype === 'float32') return graph.add(x, y);
+  return graph.block(['add'], [x, y], (nodes, [x, y]) => [nodes.add(x, y)])[0];
 }

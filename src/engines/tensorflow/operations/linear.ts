@@ -3,21 +3,34 @@ import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf, type TensorType } from '../../../ops/operation.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { blockName, type Emit, product } from './call.js';
+import { type Emit, plus, product, rounded } from './call.js';
 
 const linear: Emit<{ activation: Activation }> = (call) => {
-  const { graph, inputs, inputTypes, outputTypes, attributes } = call;
+  const { graph, inputs, inputTypes, outputTypes, attributes, precision } = call;
   const [x, weight, bias] = inputs;
   const sum = product(call, asRows(graph, x, inputTypes[0]), weight, { b: true });
   const { shape } = outputTypes[0];
-  if (attributes.activation === 'none') return [graph.reshape(bias ? graph.biasAdd(sum, bias) : sum, shape)];
   const { activation } = attributes;
-  const parts = bias ? [sum, bias] : [sum];
-  const outputs = graph.block(blockName('activate', activation, parts.length), parts, (nodes, [sum, bias]) => {
-    const pre = bias ? nodes.add(sum, bias) : sum;
-    return [activate(nodes, activation, pre), pre];
-  });
-  return outputs.map((output) => graph.reshape(output, shape));
+  if (activation !== 'none') {
+    const parts = bias ? [sum, bias] : [sum];
+    const outputs = graph.block(
+      ['activate', activation, call.isOperand[0], parts.length],
+      parts,
+      (nodes, [sum, bias]) => {
+        const pre = bias ? nodes.add(sum, bias) : sum;
+        // The gradient gets what the product's own precision holds of it.
+        return [rounded(nodes, activate(nodes, activation, pre), call, 0), nodes.cast(pre, precision)];
+      },
+    );
+    return outputs.map((output) => graph.reshape(output, shape));
+  }
+  if (bias === undefined) return [graph.reshape(sum, shape)];
+  // One node with the product in float32; in bfloat16 the sum is float32's.
+  if (sum.dtype === 'float32') return [graph.reshape(graph.biasAdd(sum, bias), shape)];
+  const [y] = graph.block(['add_bias', call.isOperand[0]], [sum, bias], (nodes, [sum, bias]) => [
+    rounded(nodes, nodes.add(sum, bias), call, 0),
+  ]);
+  return [graph.reshape(y, shape)];
 };
 
 function activate(nodes: Nodes, activation: Activation, x: Wire): Wire {
@@ -26,40 +39,40 @@ function activate(nodes: Nodes, activation: Activation, x: Wire): Wire {
   return nodes.mul(nodes.mul(x, nodes.float(0.5)), nodes.add(erf, nodes.float(1)));
 }
 
-const activationGradient: Emit<{ activation: Activation }> = ({ graph, inputs, attributes: { activation } }) =>
-  graph.block(blockName('activation_gradient', activation), inputs, (nodes, [dy, x]) => {
-    if (activation === 'tanh') {
-      return [nodes.mul(dy, nodes.sub(nodes.float(1), nodes.square(nodes.tanh(x))))];
-    }
-    // Φ(x) + x φ(x)
-    const cumulative = nodes.mul(
-      nodes.float(0.5),
-      nodes.add(nodes.erf(nodes.mul(x, nodes.float(Math.SQRT1_2))), nodes.float(1)),
-    );
-    const density = nodes.mul(
-      nodes.float(1 / Math.sqrt(2 * Math.PI)),
-      nodes.exp(nodes.mul(nodes.float(-0.5), nodes.square(x))),
-    );
-    return [nodes.mul(dy, nodes.add(cumulative, nodes.mul(x, density)))];
-  });
+const activationGradient: Emit<{ activation: Activation }> = (call) => {
+  const { graph, inputs, attributes } = call;
+  const { activation } = attributes;
+  return graph.block(['activation_gradient', activation, call.isOperand[0]], inputs, (nodes, [dy, x]) => [
+    rounded(nodes, nodes.mul(dy, slope(nodes, activation, x)), call, 0),
+  ]);
+};
+
+function slope(nodes: Nodes, activation: Activation, x: Wire): Wire {
+  if (activation === 'tanh') return nodes.sub(nodes.float(1), nodes.square(nodes.tanh(x)));
+  // Φ(x) + x φ(x)
+  const erf = nodes.erf(nodes.mul(x, nodes.float(Math.SQRT1_2)));
+  const cumulative = nodes.mul(nodes.float(0.5), nodes.add(erf, nodes.float(1)));
+  const bell = nodes.exp(nodes.mul(nodes.float(-0.5), nodes.square(x)));
+  return nodes.add(cumulative, nodes.mul(x, nodes.mul(nodes.float(1 / Math.sqrt(2 * Math.PI)), bell)));
+}
 
 const linearInputGradient: Emit = (call) => {
   const { graph, inputs, inputTypes, outputTypes } = call;
   const [dy, weight, previous] = inputs;
   const dx = graph.reshape(product(call, asRows(graph, dy, inputTypes[0]), weight, {}), outputTypes[0].shape);
-  return [previous ? graph.add(previous, dx) : dx];
+  return [plus(graph, dx, previous)];
 };
 
 const linearWeightGradient: Emit = (call) => {
   const { graph, inputs, inputTypes } = call;
   const [dy, x, previous] = inputs;
   const dWeight = product(call, asRows(graph, dy, inputTypes[0]), asRows(graph, x, inputTypes[1]), { a: true });
-  return [previous ? graph.add(previous, dWeight) : dWeight];
+  return [plus(graph, dWeight, previous)];
 };
 
 const biasGradient: Emit = ({ graph, inputs: [dy, previous], inputTypes }) => {
-  const dBias = graph.biasAddGrad(asRows(graph, dy, inputTypes[0]));
-  return [previous ? graph.add(previous, dBias) : dBias];
+  const dBias = graph.biasAddGrad(graph.cast(asRows(graph, dy, inputTypes[0]), 'float32'));
+  return [plus(graph, dBias, previous)];
 };
 
 /** All axes but the last folded into one. */

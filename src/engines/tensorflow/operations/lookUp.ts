@@ -1,6 +1,6 @@
 /** Look-ups by id and by place, and the sums that are their gradients. */
 import type { Graph, Wire } from '../graph.js';
-import type { Emit } from './call.js';
+import { type Emit, plus } from './call.js';
 import { asRows } from './linear.js';
 import { typesOf, wallsOf } from './segments.js';
 
@@ -13,7 +13,7 @@ const embed: Emit = ({ graph, inputs, inputTypes }) => {
     graph.gather(positions, walls.position, 0),
     graph.gather(types, typesOf(graph, walls, seconds, segments), 0),
   ];
-  return graph.block(`embed_${segments}`, [...rows, walls.segment], (nodes, [word, position, type, segment]) => {
+  return graph.block(['embed', segments], [...rows, walls.segment], (nodes, [word, position, type, segment]) => {
     const isReal = nodes.expandDims(nodes.less(segment, nodes.int(segments)), 2);
     return [nodes.select(isReal, nodes.add(nodes.add(word, position), type), nodes.float(0))];
   });
@@ -27,7 +27,7 @@ const embedGradient: Emit<{ pieces: number; positions: number }> = ({ graph, inp
   const types = typesOf(graph, walls, seconds, segments);
   // One-hot token types beside the gradient: two columns are a product, not a scattering into two rows.
   const [dReal, firsts] = graph.block(
-    `embed_gradient_${segments}`,
+    ['embed_gradient', segments],
     [dy, walls.segment, types],
     (nodes, [dy, segment, types]) => {
       const isReal = nodes.less(segment, nodes.int(segments));
@@ -41,14 +41,14 @@ const embedGradient: Emit<{ pieces: number; positions: number }> = ({ graph, inp
   return [
     addRows(graph, gradient, flat(ids), attributes.pieces, previousWords),
     addRows(graph, gradient, flat(walls.position), attributes.positions, previousPositions),
-    previousTypes ? graph.add(previousTypes, dTypes) : dTypes,
+    plus(graph, dTypes, previousTypes),
   ];
 };
 
 /** Rows of x added to rows of `previous`, or of zeros. */
 function addRows(graph: Graph, x: Wire, indices: Wire, count: number, previous: Wire | undefined): Wire {
   if (previous === undefined) return graph.segmentSum(x, indices, count);
-  return graph.scatterAdd(previous, graph.expandDims(indices, 1), x);
+  return graph.scatterAdd(graph.cast(previous, 'float32'), graph.expandDims(indices, 1), x);
 }
 
 const gatherRows: Emit = ({ graph, inputs: [x, places] }) => [graph.gather(x, places, 1, 1)];
@@ -59,7 +59,13 @@ const scatterRows: Emit<{ places: number }> = ({ graph, inputs, inputTypes, outp
   const firsts = Int32Array.from({ length: rows }, (_, row) => row * attributes.places);
   const flat = graph.reshape(graph.add(places, graph.constant('int32', [rows, 1], firsts)), [rows * count]);
   const target = previous && asRows(graph, previous, outputTypes[0]);
-  const dx = addRows(graph, asRows(graph, dy, inputTypes[0]), flat, rows * attributes.places, target);
+  const dx = addRows(
+    graph,
+    graph.cast(asRows(graph, dy, inputTypes[0]), 'float32'),
+    flat,
+    rows * attributes.places,
+    target,
+  );
   return [graph.reshape(dx, outputTypes[0].shape)];
 };
 
@@ -69,7 +75,7 @@ const replace: Emit = ({ graph, inputs, inputTypes }) => {
   const [[, length], [, most]] = inputTypes.map(({ shape }) => shape);
   const numbers = (count: number) => graph.ints(Array.from({ length: count }, (_, i) => i));
   return graph.block(
-    'replace',
+    ['replace'],
     [ids, places, values, counts, numbers(length), numbers(most)],
     (nodes, [ids, places, values, counts, place, number]) => {
       const isUsed = nodes.expandDims(nodes.less(number, nodes.expandDims(counts, 1)), 1);

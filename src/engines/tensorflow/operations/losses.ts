@@ -6,7 +6,7 @@ import { lossEpsilon } from '../../../ops/maskedLmHead.js';
 import { uniforms } from '../draws.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { blockName, type Emit, product } from './call.js';
+import { type Emit, plus, product } from './call.js';
 import { asRows } from './linear.js';
 import { wallsOf } from './segments.js';
 
@@ -17,13 +17,13 @@ const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean; sample
   const [hidden, table, bias, targets, counts, denominators, draw] = inputs;
   const [rows, places, pieces] = outputTypes[2].shape;
   const { temperature, disallowCorrect, sample, stream } = attributes;
-  const logits = graph.biasAdd(product(call, asRows(graph, hidden, inputTypes[0]), table, { b: true }), bias);
+  const logits = plus(graph, product(call, asRows(graph, hidden, inputTypes[0]), table, { b: true }), bias);
   const target = graph.reshape(targets, [rows * places]);
   const places1 = graph.ints(Array.from({ length: places }, (_, i) => i));
   const pieces1 = graph.ints(Array.from({ length: pieces }, (_, i) => i));
 
   const [loss, logSumExp, hits, isUsed] = graph.block(
-    'masked_lm',
+    ['masked_lm'],
     [logits, target, graph.gather(logits, graph.expandDims(target, 1), 1, 1), counts, denominators, places1, pieces1],
     (nodes, [logits, target, targetLogit, counts, denominators, places, pieces]) => {
       const most = nodes.max(logits, [1], true);
@@ -49,7 +49,7 @@ const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean; sample
   function sampledIds(): { ids: Wire; right: Wire } {
     const noise = graph.reshape(uniforms(graph, { draw, stream, rows, rowSize: places * pieces }), [-1, pieces]);
     const [ids, right] = graph.block(
-      blockName('sample', temperature, disallowCorrect),
+      ['sample', temperature, disallowCorrect],
       [logits, noise, target, isUsed, pieces1],
       (nodes, [logits, uniform, target, isUsed, pieces]) => {
         const isTarget = nodes.equal(nodes.expandDims(target, 1), pieces);
@@ -101,7 +101,7 @@ const maskedLmHeadGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) 
   const [, places, pieces] = inputTypes[0].shape;
   const numbers = (count: number) => graph.ints(Array.from({ length: count }, (_, i) => i));
   const outputs = graph.block(
-    'masked_lm_gradient',
+    ['masked_lm_gradient'],
     [
       asRows(graph, logits, inputTypes[0]),
       graph.reshape(logSumExp, [-1]),
@@ -130,7 +130,7 @@ const binaryCrossEntropy: Emit = ({ graph, inputs, inputTypes }) => {
   const [, segments] = inputTypes[2].shape;
   const { segment } = wallsOf(graph, lengths, places);
   return graph.block(
-    blockName('binary_cross_entropy', segments),
+    ['binary_cross_entropy', segments],
     [graph.reshape(logits, inputTypes[1].shape), labels, segment, denominators],
     (nodes, [x, labels, segment, denominators]) => {
       const isReal = nodes.less(segment, nodes.int(segments));
@@ -153,7 +153,7 @@ const binaryCrossEntropyGradient: Emit = ({ graph, inputs, inputTypes, outputTyp
   const [, segments] = inputTypes[2].shape;
   const { segment } = wallsOf(graph, lengths, places);
   const outputs = graph.block(
-    blockName('binary_cross_entropy_gradient', segments),
+    ['binary_cross_entropy_gradient', segments],
     [graph.reshape(logits, inputTypes[1].shape), labels, segment, denominators, dLoss],
     (nodes, [x, labels, segment, denominators, dLoss]) => {
       const isReal = nodes.less(segment, nodes.int(segments));

@@ -4,13 +4,13 @@ import { sizeOf, type TensorType } from '../../../ops/operation.js';
 import { decisions, keepFactors } from '../draws.js';
 import type { Graph, Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { blockName, type Emit } from './call.js';
+import { type Emit, plus, rounded } from './call.js';
 import { asRows } from './linear.js';
 
 const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes: { epsilon } }) => {
   const [x, gamma, beta] = inputs;
   const outputs = graph.block(
-    blockName('layer_norm', epsilon),
+    ['layer_norm', epsilon],
     [asRows(graph, x, inputTypes[0]), gamma, beta],
     (nodes, [x, gamma, beta]) => normalize(nodes, x, gamma, beta, epsilon),
   );
@@ -25,7 +25,7 @@ const addNorm: Emit<DropoutAttributes & { epsilon: number }> = (call) => {
   const rows = [x, residual].map((input) => asRows(graph, input, inputTypes[0]));
   const bits = threshold === 0 ? [] : [bitsOf(graph, draw, stream, inputTypes[0], true)];
   const outputs = graph.block(
-    blockName('add_norm', epsilon, threshold),
+    ['add_norm', epsilon, threshold],
     [...rows, gamma, beta, ...bits],
     (nodes, [x, residual, gamma, beta, bits]) => {
       const kept = bits ? nodes.mul(x, keepFactors(nodes, bits, threshold)) : x;
@@ -51,7 +51,7 @@ const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => 
   const [dy, x, gamma, mean, inverse] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
   const outputs = graph.block(
-    'layer_norm_gradient',
+    ['layer_norm_gradient'],
     [...rows, gamma, mean, inverse],
     (nodes, [dy, x, gamma, mean, inverse]) => {
       const column = nodes.expandDims(inverse, 1);
@@ -69,26 +69,25 @@ const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
   const [dy, x, mean, inverse, previousGamma, previousBeta] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
   const [scaled] = graph.block(
-    'layer_norm_parameter_gradient',
+    ['layer_norm_parameter_gradient'],
     [...rows, mean, inverse],
     (nodes, [dy, x, mean, inverse]) => {
       const normal = nodes.mul(nodes.sub(x, nodes.expandDims(mean, 1)), nodes.expandDims(inverse, 1));
       return [nodes.mul(dy, normal)];
     },
   );
-  const [dGamma, dBeta] = [scaled, rows[0]].map((values) => graph.biasAddGrad(values));
-  return [
-    previousGamma ? graph.add(previousGamma, dGamma) : dGamma,
-    previousBeta ? graph.add(previousBeta, dBeta) : dBeta,
-  ];
+  const [dGamma, dBeta] = [scaled, rows[0]].map((values) => graph.biasAddGrad(graph.cast(values, 'float32')));
+  return [plus(graph, dGamma, previousGamma), plus(graph, dBeta, previousBeta)];
 };
 
-const dropout: Emit<DropoutAttributes> = ({ graph, inputs: [x, draw], inputTypes, attributes }) => {
+const dropout: Emit<DropoutAttributes> = (call) => {
+  const { graph, inputs, inputTypes, attributes } = call;
+  const [x, draw] = inputs;
   const threshold = dropoutThreshold(attributes.dropout);
   if (threshold === 0) return [x];
   const bits = bitsOf(graph, draw, attributes.stream, inputTypes[0], false);
-  return graph.block(blockName('dropout', threshold), [x, bits], (nodes, [x, bits]) => [
-    nodes.mul(x, keepFactors(nodes, bits, threshold)),
+  return graph.block(['dropout', threshold, call.isOperand[0]], [x, bits], (nodes, [x, bits]) => [
+    rounded(nodes, nodes.mul(x, keepFactors(nodes, bits, threshold)), call, 0),
   ]);
 };
 

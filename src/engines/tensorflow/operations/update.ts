@@ -2,21 +2,21 @@
 import type { AdamWAttributes } from '../../../ops/adamW.js';
 import { host, type Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { blockName, type Emit } from './call.js';
+import { type Emit, plus } from './call.js';
 
 const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
-const add: Emit = ({ graph, inputs: [x, y] }) => [graph.add(x, y)];
+const add: Emit = ({ graph, inputs: [x, y] }) => [plus(graph, x, y)];
 const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { factor } }) => [
-  graph.mul(x, graph.float(factor)),
+  graph.mul(graph.cast(x, 'float32'), graph.float(factor)),
 ];
 
 const globalNorm: Emit = ({ graph, inputs }) => {
-  const halves = graph.addN(inputs.map((gradient) => graph.l2Loss(gradient)));
+  const halves = graph.addN(inputs.map((gradient) => graph.l2Loss(graph.cast(gradient, 'float32'))));
   return [graph.sqrt(graph.mul(halves, graph.float(2)))];
 };
 
 const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
-  graph.block(blockName('clip', maxNorm), inputs, (nodes, [norm]) => {
+  graph.block(['clip', maxNorm], inputs, (nodes, [norm]) => {
     const excess = nodes.div(norm, nodes.float(maxNorm));
     const factor = nodes.div(nodes.float(1), nodes.maximum(nodes.float(1), excess));
     return [nodes.select(nodes.isFinite(norm), factor, nodes.float(Number.NaN))];
@@ -27,7 +27,7 @@ const adamW: Emit<AdamWAttributes> = ({ graph, inputs, attributes }) => {
   const { beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor, biasCorrection } = attributes;
   const corrections = [beta1, beta2].map((beta) => (biasCorrection ? correction(graph, draw, beta) : graph.float(1)));
   return graph.block(
-    blockName('adam_w', beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor),
+    ['adam_w', beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor],
     [parameter, m, v, gradient, factor, rate, ...corrections],
     (nodes, [parameter, m, v, gradient, factor, rate, correctionM, correctionV]) => {
       const isStill = nodes.isNan(factor);
