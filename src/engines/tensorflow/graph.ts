@@ -18,6 +18,7 @@ const dataTypes = {
   uint8: 4,
   int64: 9,
   bool: 10,
+  complex128: 18,
   bfloat16: 14,
   uint16: 17,
   resource: 20,

@@ -77,8 +77,8 @@ export abstract class Nodes {
     return this.constant('int32', [], Int32Array.of(value));
   }
 
-  long(value: number): Wire {
-    return this.constant('int64', [], BigInt64Array.of(BigInt(value)));
+  unsigned(value: number): Wire {
+    return this.constant('uint32', [], Uint32Array.of(value));
   }
 
   ints(values: readonly number[]): Wire {
@@ -92,6 +92,9 @@ export abstract class Nodes {
   pow = (a: Wire, b: Wire) => this.#binary('Pow', a, b);
   maximum = (a: Wire, b: Wire) => this.#binary('Maximum', a, b);
   bitwiseAnd = (a: Wire, b: Wire) => this.#binary('BitwiseAnd', a, b);
+  bitwiseOr = (a: Wire, b: Wire) => this.#binary('BitwiseOr', a, b);
+  bitwiseXor = (a: Wire, b: Wire) => this.#binary('BitwiseXor', a, b);
+  leftShift = (a: Wire, b: Wire) => this.#binary('LeftShift', a, b);
   rightShift = (a: Wire, b: Wire) => this.#binary('RightShift', a, b);
 
   abs = (x: Wire) => this.#unary('Abs', x);
@@ -179,19 +182,17 @@ export abstract class Nodes {
     });
   }
 
-  /** Tensors of one shape, along a new first axis. */
-  pack(values: readonly Wire[]): Wire {
+  /** Tensors of one shape, along a new axis. */
+  pack(values: readonly Wire[], axis = 0): Wire {
     const [{ dtype }] = values;
-    return this.node('Pack', values, dtype, 'output', { T: { type: dtype }, N: { int: values.length } });
+    const attributes = { T: { type: dtype }, N: { int: values.length }, axis: { int: axis } } as const;
+    return this.node('Pack', values, dtype, 'output', attributes);
   }
 
-  concat(values: readonly Wire[], axis: number): Wire {
-    const [{ dtype }] = values;
-    return this.node('ConcatV2', [...values, this.int(axis)], dtype, 'output', {
-      T: { type: dtype },
-      N: { int: values.length },
-      Tidx: { type: 'int32' },
-    });
+  /** 0, 1, …, count − 1 */
+  range(count: number): Wire {
+    const limits = [0, count, 1].map((value) => this.int(value));
+    return this.node('Range', limits, 'int32', 'output', { Tidx: { type: 'int32' } });
   }
 
   gather(x: Wire, indices: Wire, axis: number, batchDims = 0): Wire {
@@ -256,28 +257,6 @@ export abstract class Nodes {
     const [first] = values;
     if (values.length === 1) return first;
     return this.node('AddN', values, first.dtype, 'sum', { T: { type: first.dtype }, N: { int: values.length } });
-  }
-
-  /** Number of the first largest along the last axis. */
-  argMax(x: Wire): Wire {
-    return this.node('ArgMax', [x, this.int(-1)], 'int32', 'output', {
-      T: { type: x.dtype },
-      Tidx: { type: 'int32' },
-      output_type: { type: 'int32' },
-    });
-  }
-
-  /** Philox4x32-10 with key (1) and counter (2), uint64: `count` words, or as many floats in [0, 1). */
-  philox(kind: 'words' | 'floats', count: number, key: Wire, counter: Wire): Wire {
-    const [op, dtype] =
-      kind === 'words'
-        ? (['StatelessRandomUniformFullIntV2', 'int32'] as const)
-        : (['StatelessRandomUniformV2', 'float32'] as const);
-    // Algorithm 1 is Philox.
-    return this.node(op, [this.ints([count]), key, counter, this.int(1)], dtype, 'output', {
-      dtype: { type: dtype },
-      Tshape: { type: 'int32' },
-    });
   }
 
   #unary(op: string, x: Wire, dtype = x.dtype): Wire {

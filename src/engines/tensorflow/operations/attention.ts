@@ -2,9 +2,9 @@
  * Attention head by head: two batched products around a softmax in a block. Its gradient names the forward's scores,
  * probabilities and decisions again, which are the nodes that are there already.
  */
-import { type DropoutAttributes, dropoutThreshold } from '../../../ops/dropout.js';
+import type { DropoutAttributes } from '../../../ops/dropout.js';
 import type { TensorType } from '../../../ops/operation.js';
-import { decisions, keepFactors } from '../draws.js';
+import { type Dropping, dropping } from '../draws.js';
 import type { Graph, Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
 import { batchProduct, type Emit, type EmitCall } from './call.js';
@@ -21,23 +21,21 @@ const attention: Emit<AttentionAttributes> = (call) => {
 };
 
 const attentionGradient: Emit<AttentionAttributes> = (call) => {
-  const { graph, inputs, inputTypes, outputTypes, attributes } = call;
+  const { graph, inputs, inputTypes, outputTypes } = call;
   const [q, k, v, , , lengths, draw, dContext] = inputs;
-  const { value, bits } = probabilities(call, { q, k, lengths, draw }, inputTypes[5]);
+  const { value, drop } = probabilities(call, { q, k, lengths, draw }, inputTypes[5]);
   const dHeads = headsOf(call, dContext);
   const dKept = batchProduct(call, dHeads, headsOf(call, v), { b: true });
-  const threshold = dropoutThreshold(attributes.dropout);
   const scale = scaleOf(call);
   // What dropout kept is made again here rather than stored.
   const [dScores, kept] = graph.block(
-    ['attention_gradient', threshold, scale, call.precision],
-    [value, dKept, ...(bits ? [bits] : [])],
-    (nodes, [value, dKept, bits]) => {
-      const factors = bits ? keepFactors(nodes, bits, threshold) : nodes.float(1);
-      const dValue = nodes.mul(dKept, factors);
+    ['attention_gradient', drop.name, scale, call.precision],
+    [value, dKept, ...drop.inputs],
+    (nodes, [value, dKept, ...draws]) => {
+      const dValue = drop.apply(nodes, dKept, draws);
       const shared = nodes.sum(nodes.mul(value, dValue), [3], true);
       const dScores = nodes.mul(nodes.mul(value, nodes.sub(dValue, shared)), nodes.float(scale));
-      return [dScores, nodes.mul(value, factors)].map((operand) => nodes.cast(operand, call.precision));
+      return [dScores, drop.apply(nodes, value, draws)].map((operand) => nodes.cast(operand, call.precision));
     },
   );
   const dq = batchProduct(call, dScores, headsOf(call, k), {});
@@ -51,27 +49,25 @@ function probabilities(
   call: EmitCall<AttentionAttributes>,
   { q, k, lengths, draw }: Record<'q' | 'k' | 'lengths' | 'draw', Wire>,
   lengthsType: TensorType,
-): { value: Wire; kept: Wire; bits?: Wire; logSumExp: Wire } {
+): { value: Wire; kept: Wire; drop: Dropping; logSumExp: Wire } {
   const { graph, inputTypes, attributes, precision } = call;
   const [rows, places] = inputTypes[0].shape;
-  const { heads, stream } = attributes;
-  const threshold = dropoutThreshold(attributes.dropout);
+  const { heads, stream, dropout } = attributes;
   const scores = batchProduct(call, headsOf(call, q), headsOf(call, k), { b: true });
   const { segment } = wallsOf(graph, lengths, places);
-  const site = { draw, stream, rows, rowSize: heads * places * places };
-  const bits = threshold === 0 ? undefined : graph.reshape(decisions(graph, site), [rows, heads, places, places]);
+  const shape = [rows, heads, places, places];
+  const drop = dropping(graph, { draw, stream, shape }, dropout, shape);
   const scale = scaleOf(call);
   const segments = lengthsType.shape[1];
   const [value, logSumExp, kept] = graph.block(
-    ['attention', threshold, scale, segments, precision],
-    [scores, segment, ...(bits ? [bits] : [])],
-    (nodes, [scores, segment, bits]) => {
+    ['attention', drop.name, scale, segments, precision],
+    [scores, segment, ...drop.inputs],
+    (nodes, [scores, segment, ...draws]) => {
       const [value, logSumExp] = softmax(nodes, nodes.mul(scores, nodes.float(scale)), segment, segments);
-      const kept = bits ? nodes.mul(value, keepFactors(nodes, bits, threshold)) : value;
-      return [value, logSumExp, nodes.cast(kept, precision)];
+      return [value, logSumExp, nodes.cast(drop.apply(nodes, value, draws), precision)];
     },
   );
-  return { value, kept, bits, logSumExp };
+  return { value, kept, drop, logSumExp };
 }
 
 /** Zeros for queries that belong to no segment. */

@@ -76,8 +76,12 @@ const biasGradient: Emit = ({ graph, inputs: [dy, previous], inputTypes }) => {
 };
 
 /** All axes but the last folded into one. */
-export function asRows(nodes: Nodes, x: Wire, { shape }: TensorType): Wire {
-  return nodes.reshape(x, [rowsOf(shape), lastOf(shape)]);
+export function asRows(nodes: Nodes, x: Wire, type: TensorType): Wire {
+  return nodes.reshape(x, matrixOf(type));
+}
+
+export function matrixOf({ shape }: TensorType): number[] {
+  return [rowsOf(shape), lastOf(shape)];
 }
 
 export const linearOperations = {

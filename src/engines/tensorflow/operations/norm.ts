@@ -1,11 +1,11 @@
 /** Layer normalisation, what is added before it, and dropout: blocks over (rows, H). */
-import { type DropoutAttributes, dropoutThreshold } from '../../../ops/dropout.js';
-import { sizeOf, type TensorType } from '../../../ops/operation.js';
-import { decisions, keepFactors } from '../draws.js';
+import type { DropoutAttributes } from '../../../ops/dropout.js';
+import type { TensorType } from '../../../ops/operation.js';
+import { type Dropping, dropping } from '../draws.js';
 import type { Graph, Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { type Emit, plus, rounded } from './call.js';
-import { asRows } from './linear.js';
+import { type Emit, type EmitCall, plus, rounded } from './call.js';
+import { asRows, matrixOf } from './linear.js';
 
 const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes: { epsilon } }) => {
   const [x, gamma, beta] = inputs;
@@ -20,16 +20,14 @@ const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outpu
 const addNorm: Emit<DropoutAttributes & { epsilon: number }> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes } = call;
   const [x, residual, gamma, beta, draw] = inputs;
-  const { epsilon, dropout, stream } = attributes;
-  const threshold = dropoutThreshold(dropout);
+  const { epsilon } = attributes;
   const rows = [x, residual].map((input) => asRows(graph, input, inputTypes[0]));
-  const bits = threshold === 0 ? [] : [bitsOf(graph, draw, stream, inputTypes[0], true)];
+  const drop = droppingOf(call, draw, matrixOf(inputTypes[0]));
   const outputs = graph.block(
-    ['add_norm', epsilon, threshold],
-    [...rows, gamma, beta, ...bits],
-    (nodes, [x, residual, gamma, beta, bits]) => {
-      const kept = bits ? nodes.mul(x, keepFactors(nodes, bits, threshold)) : x;
-      const sum = nodes.add(residual, kept);
+    ['add_norm', epsilon, drop.name],
+    [...rows, gamma, beta, ...drop.inputs],
+    (nodes, [x, residual, gamma, beta, ...draws]) => {
+      const sum = nodes.add(residual, drop.apply(nodes, x, draws));
       const [y, mean, inverse] = normalize(nodes, sum, gamma, beta, epsilon);
       return [y, sum, mean, inverse];
     },
@@ -81,21 +79,19 @@ const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
 };
 
 const dropout: Emit<DropoutAttributes> = (call) => {
-  const { graph, inputs, inputTypes, attributes } = call;
+  const { graph, inputs, inputTypes } = call;
   const [x, draw] = inputs;
-  const threshold = dropoutThreshold(attributes.dropout);
-  if (threshold === 0) return [x];
-  const bits = bitsOf(graph, draw, attributes.stream, inputTypes[0], false);
-  return graph.block(['dropout', threshold, call.isOperand[0]], [x, bits], (nodes, [x, bits]) => [
-    rounded(nodes, nodes.mul(x, keepFactors(nodes, bits, threshold)), call, 0),
+  const drop = droppingOf(call, draw, inputTypes[0].shape);
+  if (drop.inputs.length === 0) return [x];
+  return graph.block(['dropout', drop.name, call.isOperand[0]], [x, ...drop.inputs], (nodes, [x, ...draws]) => [
+    rounded(nodes, drop.apply(nodes, x, draws), call, 0),
   ]);
 };
 
-/** A decision for every element of (B, …), in its shape or as rows. */
-function bitsOf(graph: Graph, draw: Wire, stream: number, type: TensorType, asMatrix: boolean): Wire {
-  const [rows] = type.shape;
-  const bits = decisions(graph, { draw, stream, rows, rowSize: sizeOf(type.shape) / rows });
-  return asMatrix ? asRows(graph, bits, type) : graph.reshape(bits, type.shape);
+/** Dropout of the operation's first input, which its block has in `shape`. */
+function droppingOf(call: EmitCall<DropoutAttributes>, draw: Wire, shape: readonly number[]): Dropping {
+  const { graph, inputTypes, attributes } = call;
+  return dropping(graph, { draw, stream: attributes.stream, shape: inputTypes[0].shape }, attributes.dropout, shape);
 }
 
 function shaped(graph: Graph, outputs: readonly Wire[], types: readonly TensorType[]): Wire[] {
