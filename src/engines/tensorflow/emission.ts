@@ -10,13 +10,8 @@ import type { Program } from '../../program/program.js';
 import { typesOf } from '../../program/program.js';
 import { sharedVariables } from '../programs.js';
 import { Graph, type Wire } from './graph.js';
+import type { EmitCall } from './operations/call.js';
 import { emitters } from './operations/index.js';
-
-export interface EmitOptions {
-  readonly precision: 'float32' | 'bfloat16';
-  /** Blocks are compiled by XLA, else run operation by operation. */
-  readonly usesXla: boolean;
-}
 
 export interface EmittedProgram {
   /** Input name → tensor to feed. */
@@ -43,8 +38,8 @@ export interface Emitted {
   readonly initialize: string;
 }
 
-export function emit(programs: Readonly<Record<string, Program>>, options: EmitOptions): Emitted {
-  const graph = new Graph(options.usesXla);
+export function emit(programs: Readonly<Record<string, Program>>, precision: EmitCall['precision']): Emitted {
+  const graph = new Graph();
   const handles = new Map<string, Wire>();
   const variables = new Map<string, EmittedVariable>();
   const zeros: Wire[] = [];
@@ -71,7 +66,7 @@ export function emit(programs: Readonly<Record<string, Program>>, options: EmitO
   const emitted = new Map<string, EmittedProgram>();
   for (const [name, program] of Object.entries(programs)) {
     const scope = `${emitted.size}.${nodeName(name)}`;
-    emitted.set(name, emitProgram(graph, scope, program, handles, options.precision));
+    emitted.set(name, emitProgram(graph, scope, program, handles, precision));
   }
   return { savedModel: graph.savedModel(), programs: emitted, variables, initialize };
 }
@@ -81,7 +76,7 @@ function emitProgram(
   scope: string,
   program: Program,
   handles: ReadonlyMap<string, Wire>,
-  precision: EmitOptions['precision'],
+  precision: EmitCall['precision'],
 ): EmittedProgram {
   graph.scope = scope;
   const wires: Wire[] = [];

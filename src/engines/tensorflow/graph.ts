@@ -68,14 +68,8 @@ export class Graph extends Nodes {
   readonly #nodes: NodeDef[] = [];
   readonly #names = new Map<string, number>();
   readonly #functions = new Map<string, FunctionDef>();
-  readonly #usesXla: boolean;
   /** Prefix of the names of nodes that are added. */
   scope = '';
-
-  constructor(usesXla: boolean) {
-    super();
-    this.#usesXla = usesXla;
-  }
 
   /**
    * Calls a function of elementwise operations and reductions, which XLA compiles into one loop. Calls that share `parts`
@@ -94,7 +88,7 @@ export class Graph extends Nodes {
       Tin: { types: inputs.map(({ dtype }) => dtype) },
       Tout: { types: known.outputs.map(({ dtype }) => dtype) },
       f: { function: name },
-      ...(this.#usesXla && { _XlaMustCompile: { bool: true } }),
+      _XlaMustCompile: { bool: true },
     });
     const node = ref.slice(0, -2);
     return known.outputs.map(({ dtype }, i) => ({ ref: `${node}:${i}`, dtype }));

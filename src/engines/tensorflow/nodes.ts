@@ -248,17 +248,6 @@ export abstract class Nodes {
     return this.node('BiasAddGrad', [dy], dy.dtype, 'output', { T: { type: dy.dtype } });
   }
 
-  /** Half the sum of squares. */
-  l2Loss(x: Wire): Wire {
-    return this.node('L2Loss', [x], x.dtype, 'output', { T: { type: x.dtype } });
-  }
-
-  addN(values: readonly Wire[]): Wire {
-    const [first] = values;
-    if (values.length === 1) return first;
-    return this.node('AddN', values, first.dtype, 'sum', { T: { type: first.dtype }, N: { int: values.length } });
-  }
-
   #unary(op: string, x: Wire, dtype = x.dtype): Wire {
     return this.node(op, [x], dtype, 'y', { T: { type: x.dtype } });
   }

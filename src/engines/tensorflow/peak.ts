@@ -5,6 +5,7 @@
  */
 import type { LoadOptions } from '../engine.js';
 import { findBinding } from './binding.js';
+import { uniform, words } from './draws.js';
 import { prepareEnvironment } from './environment.js';
 import { explain } from './explain.js';
 import { Graph, type Wire } from './graph.js';
@@ -43,17 +44,20 @@ export async function measurePeak({ threads, precision, deterministic }: LoadOpt
 
 /** prepare fills a variable with the operand; run multiplies it by itself again and again. Both are scalars to fetch. */
 function writeChain(extent: number, products: number, dtype: 'float32' | 'bfloat16') {
-  const graph = new Graph(false);
+  const graph = new Graph();
   const shape = [extent, extent];
   const handle = graph.effect('VarHandleOp', [], 'resource', 'resource', {
     dtype: { type: dtype },
     shape: { shape },
     shared_name: { string: 'operand' },
   });
-  const zeros = graph.constant('uint64', [2], new BigUint64Array(2));
-  const uniform = graph.philox('floats', extent * extent, graph.slice(zeros, graph.ints([0]), [1]), zeros);
-  const centred = graph.sub(uniform, graph.float(0.5));
-  const operand = graph.cast(graph.reshape(graph.mul(centred, graph.float(Math.sqrt(12 / extent))), shape), dtype);
+  const draw = graph.constant('int32', [4], new Int32Array(4));
+  const drawn = words(graph, { draw, stream: 0, shape }, shape);
+  const spread = Math.sqrt(12 / extent);
+  const [values] = graph.block(['operand', spread], [drawn], (nodes, [drawn]) => [
+    nodes.mul(nodes.sub(uniform(nodes, drawn), nodes.float(0.5)), nodes.float(spread)),
+  ]);
+  const operand = graph.cast(values, dtype);
   const assigned = graph.effect('AssignVariableOp', [handle, operand], dtype, '', { dtype: { type: dtype } });
   const prepare = graph.effect(
     'Identity',

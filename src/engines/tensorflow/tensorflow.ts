@@ -12,7 +12,7 @@ import type { Engine, LoadOptions } from '../engine.js';
 import { checkOptions } from '../options.js';
 import { sharedVariables } from '../programs.js';
 import { findBinding } from './binding.js';
-import { type EmitOptions, emit } from './emission.js';
+import { emit } from './emission.js';
 import { prepareEnvironment } from './environment.js';
 import { explain, outOfMemory } from './explain.js';
 import { measurePeak } from './peak.js';
@@ -50,7 +50,7 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
     onNotice(
       `${library}: loads ${count} programs and runs each once, so that no step waits for the library to look at it`,
     );
-    const emitted = emit(programs, { precision: precision as EmitOptions['precision'], usesXla: true });
+    const emitted = emit(programs, precision === 'bfloat16' ? 'bfloat16' : 'float32');
     await loadSavedModel(thread, emitted.savedModel).catch((cause) => {
       throw explain(cause, programs, 'loading');
     });

@@ -3,6 +3,7 @@ import type { AdamWAttributes } from '../../../ops/adamW.js';
 import { host, type Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
 import { type Emit, plus } from './call.js';
+import { asRows } from './linear.js';
 
 const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
 const add: Emit = ({ graph, inputs: [x, y] }) => [plus(graph, x, y)];
@@ -10,9 +11,17 @@ const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { fac
   graph.mul(graph.cast(x, 'float32'), graph.float(factor)),
 ];
 
-const globalNorm: Emit = ({ graph, inputs }) => {
-  const halves = graph.addN(inputs.map((gradient) => graph.l2Loss(graph.cast(gradient, 'float32'))));
-  return [graph.sqrt(graph.mul(halves, graph.float(2)))];
+/** Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. */
+const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
+  const squares = inputs.map((gradient, i) => {
+    const matrix =
+      inputTypes[i].shape.length === 0 ? graph.reshape(gradient, [1, 1]) : asRows(graph, gradient, inputTypes[i]);
+    const sums = (nodes: Nodes, [x]: Wire[]) => [nodes.sum(nodes.sum(nodes.square(x), [1]), [0])];
+    return graph.block(['square_sum'], [matrix], sums)[0];
+  });
+  return graph.block(['root_of_sum', squares.length], squares, (nodes, squares) => [
+    nodes.sqrt(nodes.sum(nodes.pack(squares), [0])),
+  ]);
 };
 
 const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
