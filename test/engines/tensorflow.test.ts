@@ -130,7 +130,7 @@ describe('tensorflow', needTensorflow(), () => {
     prepareEnvironment({ device: candidate.device });
     const binding = openBinding(candidate);
     const size = 2 ** 18;
-    const graph = new Graph(false);
+    const graph = new Graph();
     const ids = placeholder(graph, 'ids', 'int32', [size]);
     const rows = graph.gather(graph.constant('float32', [4], new Float32Array(4)), ids, 0);
     const session = new Session(binding, writeGraph(graph));
@@ -362,7 +362,7 @@ test('an engine that cannot do what is asked is refused with those that can', as
 
 /** A runtime for one program whose first operation is what `make` makes of the last input. */
 async function loadByHand(program: Program, make: (graph: Graph, x: Wire) => Wire): Promise<TensorflowRuntime> {
-  const graph = new Graph(false);
+  const graph = new Graph();
   graph.scope = '0.count';
   const names = Object.keys(program.inputs);
   const wires = names.map((name) => placeholder(graph, name, 'float32', tensorOf(program, name)));
