@@ -27,9 +27,11 @@ export function complaintAbout(
   return undefined;
 }
 
-/** Whether equal inputs give equal bits. */
-export function repeatsBits({ capabilities }: Described, { deterministic = false }: LoadOptions): boolean {
-  return capabilities.deterministic === 'always' || (capabilities.deterministic === 'on request' && deterministic);
+/** What is to be known of a run whose equal inputs may give other bits; nothing where they cannot. */
+export function remarkOnBits({ capabilities }: Described, { deterministic = false }: LoadOptions): string | undefined {
+  const isOnRequest = capabilities.deterministic === 'on request';
+  if (capabilities.deterministic === 'always' || (isOnRequest && deterministic)) return undefined;
+  return `results do not repeat bit for bit, after a resume neither${isOnRequest ? '; with --deterministic they do' : ''}`;
 }
 
 /** @throws GalvaniError for what the engine cannot do. */

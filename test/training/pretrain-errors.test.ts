@@ -62,6 +62,10 @@ test('an unknown flag, setting, model or engine is refused with the nearest name
     [['--set', 'learning_rat=1'], /got "learning_rat" \(--set learning_rat=1\)\. Did you mean "learning_rate"\?/],
     [['--model', 'tinny'], /got "tinny" \(--model\)\. Did you mean "tiny"\?/],
     [['--engine', 'wasn'], /got "wasn"\. Did you mean "wasm"\?/],
+    [
+      ['--precision', 'bfloat16'],
+      /expected precision float32 with engine wasm, got bfloat16\. Choose --engine tensorflow/,
+    ],
   ];
   for (const [flags, message] of cases) {
     const { status, stderr } = runGalvani(argumentsOf(data, run, short, ...flags));
@@ -69,6 +73,20 @@ test('an unknown flag, setting, model or engine is refused with the nearest name
     assert.equal(status, exitCodes.wrongUse);
   }
   assert.equal(existsSync(run), false);
+});
+
+test('an engine whose library is missing is refused with what to do, and no other one is taken for it', () => {
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = fresh();
+  try {
+    const args = argumentsOf(data, fresh(), short, '--engine', 'tensorflow');
+    const message =
+      /tensorflow: expected .*tfjs-node.*"galvani setup tensorflow" installs it; --engine wasm needs nothing/;
+    assertRefused(args, exitCodes.failure, message);
+  } finally {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+  }
 });
 
 test('settings that cannot be are refused before anything is written, with the flag that they come from', () => {
