@@ -27,13 +27,6 @@ export function complaintAbout(
   return undefined;
 }
 
-/** What is to be known of a run whose equal inputs may give other bits; nothing where they cannot. */
-export function remarkOnBits({ capabilities }: Described, { deterministic = false }: LoadOptions): string | undefined {
-  const isOnRequest = capabilities.deterministic === 'on request';
-  if (capabilities.deterministic === 'always' || (isOnRequest && deterministic)) return undefined;
-  return `results do not repeat bit for bit, after a resume neither${isOnRequest ? '; with --deterministic they do' : ''}`;
-}
-
 /** @throws GalvaniError for what the engine cannot do. */
 export function checkOptions(engine: Described, options: LoadOptions): void {
   const complaint = complaintAbout(engine, options);

@@ -7,7 +7,6 @@
 import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
 import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
-import { remarkOnBits } from '../engines/options.js';
 import { keyOfSeed } from '../random/philox.js';
 import { checkData, openBatches } from './batches.js';
 import {
@@ -90,8 +89,6 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       const { build } = runtime;
       const before = checkpoint?.state.build ?? build;
       if (before !== build) warn(`run: the checkpoint is by ${before}, this is ${build}: last bits will differ`);
-      const remark = remarkOnBits(engine, options);
-      if (remark !== undefined) note(`run: ${remark}`);
       if (checkpoint) await restoreVariables(runtime, checkpoint);
       else await writeInitialWeights(runtime, config, await readTokenCounts(dataset));
       return await new Training(options, dataset, config, runtime, deadline, report).goOnFrom(checkpoint?.state);

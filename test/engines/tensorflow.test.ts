@@ -204,7 +204,7 @@ describe('tensorflow', needTensorflow(), () => {
       const [first, last] = notices;
       assert.match(first, /^tensorflow \d\S* (cpu|gpu): loads 1 programs and runs each once/);
       assert.match(last, /^tensorflow \d\S* (cpu|gpu): ready after \d+\.\d s$/);
-      assert.match(runtime.build, /^tensorflow \d\S* (cpu|gpu) float32$/);
+      assert.match(runtime.build, /^tensorflow \d\S* (cpu float32 \d+ threads|gpu float32)$/);
       for (const [name, values] of await runtime.snapshot())
         assert.ok(
           values.every((value) => value === 0),

@@ -19,8 +19,11 @@ export interface ProcessSettings {
 /** What the library was loaded with; undefined before that. Threads are undefined where the user's variable decides. */
 let decided: { threads: number | undefined; deterministic: boolean } | undefined;
 
-/** @throws GalvaniError when the library is loaded already with other settings. */
-export function prepareEnvironment({ threads, deterministic = false, device }: ProcessSettings): void {
+/**
+ * Gives the threads that the library computes with, or will.
+ * @throws GalvaniError when it is loaded already with other settings.
+ */
+export function prepareEnvironment({ threads, deterministic = false, device }: ProcessSettings): number {
   if (decided === undefined) {
     const most = threads ?? availableParallelism();
     const isFree = process.env.TF_NUM_INTRAOP_THREADS === undefined;
@@ -32,7 +35,6 @@ export function prepareEnvironment({ threads, deterministic = false, device }: P
     propose('TF_FORCE_GPU_ALLOW_GROWTH', 'true');
     // CPU kernels do not look at it; those of the GPU choose slower forms, or refuse where they have none.
     if (deterministic && device === 'gpu') propose('TF_DETERMINISTIC_OPS', '1');
-    return;
   }
   if (threads !== undefined && threads !== (decided.threads ?? threads)) {
     throw decidedBefore(`${decided.threads} threads`, `${threads}`);
@@ -40,6 +42,7 @@ export function prepareEnvironment({ threads, deterministic = false, device }: P
   if (deterministic && !decided.deterministic && device === 'gpu') {
     throw decidedBefore('kernels as fast as can be', 'deterministic ones');
   }
+  return Number(process.env.TF_NUM_INTRAOP_THREADS);
 }
 
 function propose(name: string, value: string): void {

@@ -24,6 +24,7 @@ export const tensorflowEngine: Engine = {
   name: 'tensorflow',
   capabilities: {
     precisions: ['float32', 'bfloat16'],
+    // On a GPU when asked for; on a CPU always, for one number of threads.
     deterministic: 'on request',
     exactDraws: true,
     // What the device has shows only when it refuses.
@@ -39,7 +40,7 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
   const { threads, precision = 'float32', deterministic = false, onNotice = () => {} } = options;
   checkOptions(tensorflowEngine, options);
   const candidate = findBinding();
-  prepareEnvironment({ threads, deterministic, device: candidate.device });
+  const poolThreads = prepareEnvironment({ threads, deterministic, device: candidate.device });
   const thread = new SessionThread(candidate);
   try {
     const { version, isGpu } = await thread.open();
@@ -47,6 +48,8 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
     const start = performance.now();
     const count = Object.keys(programs).length;
     const library = `tensorflow ${version} ${isGpu ? 'gpu' : 'cpu'}`;
+    if (isGpu && !deterministic)
+      onNotice(`${library}: results do not repeat bit for bit, after a resume neither; with --deterministic they do`);
     onNotice(
       `${library}: loads ${count} programs and runs each once, so that no step waits for the library to look at it`,
     );
@@ -54,7 +57,9 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
     await loadSavedModel(thread, emitted.savedModel).catch((cause) => {
       throw explain(cause, programs, 'loading');
     });
-    const build = `${library} ${precision}${deterministic ? ' deterministic' : ''}`;
+    // What decides the last bits: on the CPU sums are split among threads.
+    const forms = isGpu ? (deterministic ? ' deterministic' : '') : ` ${poolThreads} threads`;
+    const build = `${library} ${precision}${forms}`;
     const runtime = new TensorflowRuntime(build, programs, emitted, thread);
     await runtime.warmUp();
     onNotice(`${library}: ready after ${((performance.now() - start) / 1000).toFixed(1)} s`);
