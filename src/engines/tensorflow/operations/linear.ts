@@ -3,13 +3,16 @@ import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf, type TensorType } from '../../../ops/operation.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { type Emit, plus, product, rounded } from './call.js';
+import { batchProduct, type Emit, plus, product, rounded } from './call.js';
 
 const linear: Emit<{ activation: Activation }> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes, precision } = call;
   const [x, weight, bias] = inputs;
-  const sum = product(call, asRows(graph, x, inputTypes[0]), weight, { b: true });
+  const [outWidth, inWidth] = inputTypes[1].shape;
   const { shape } = outputTypes[0];
+  // Where the sums are longer than the rows, MatMul takes a third more time than the same as a batch of one.
+  const multiply = inWidth > outWidth ? batchProduct : product;
+  const sum = multiply(call, asRows(graph, x, inputTypes[0]), weight, { b: true });
   const { activation } = attributes;
   if (activation !== 'none') {
     const parts = bias ? [sum, bias] : [sum];
