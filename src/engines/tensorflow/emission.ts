@@ -83,11 +83,15 @@ function emitProgram(
   for (const [name, tensor] of Object.entries(program.inputs)) {
     const { dtype, shape } = program.tensors[tensor];
     const attributes = { dtype: { type: dtype }, shape: { shape } } as const;
-    wires[tensor] = graph.effect('Placeholder', [], dtype, 'output', attributes, { name: nodeName(name) });
+    wires[tensor] = {
+      ...graph.effect('Placeholder', [], dtype, 'output', attributes, { name: nodeName(name) }),
+      shape,
+    };
   }
   for (const [name, { tensor }] of Object.entries(program.variables)) {
     const attributes = { dtype: { type: 'float32' } } as const;
-    wires[tensor] = graph.effect('ReadVariableOp', [handles.get(name)!], 'float32', 'value', attributes);
+    const read = graph.effect('ReadVariableOp', [handles.get(name)!], 'float32', 'value', attributes);
+    wires[tensor] = { ...read, shape: program.tensors[tensor].shape };
   }
   const operands = operandsOf(program);
   for (const [number, operation] of program.operations.entries()) {
@@ -103,7 +107,9 @@ function emitProgram(
       precision,
       isOperand: operation.outputs.map((tensor) => operands.has(tensor)),
     });
-    for (const [i, tensor] of operation.outputs.entries()) wires[tensor] = outputs[i];
+    for (const [i, tensor] of operation.outputs.entries()) {
+      wires[tensor] = { ...outputs[i], shape: program.tensors[tensor].shape };
+    }
   }
   graph.scope = `${scope}/update`;
   const updates: Wire[] = [];

@@ -32,6 +32,8 @@ export interface Wire {
   /** As another node of the same graph or function names it. */
   readonly ref: string;
   readonly dtype: DataType;
+  /** Where it is known. */
+  readonly shape?: readonly number[];
 }
 
 export type Attribute =
@@ -81,7 +83,7 @@ export class Graph extends Nodes {
     inputs: readonly Wire[],
     body: (nodes: Nodes, inputs: Wire[]) => Wire[],
   ): Wire[] {
-    const name = functionName([...parts, ...inputs.map(({ dtype }) => (dtype === 'bfloat16' ? 'b' : ''))]);
+    const name = functionName([...parts, inputs.map(({ dtype }) => (dtype === 'bfloat16' ? 'b' : '')).join('')]);
     const known = this.#functions.get(name) ?? defineFunction(name, inputs, body);
     this.#functions.set(name, known);
     const { ref } = this.node('PartitionedCall', inputs, known.outputs[0].dtype, '', {

@@ -153,11 +153,11 @@ export abstract class Nodes {
     return this.node('Cumsum', [x, this.int(axis)], x.dtype, 'out', { T: { type: x.dtype }, Tidx: { type: 'int32' } });
   }
 
+  /** A wire that is known to have the shape is that wire. */
   reshape(x: Wire, shape: readonly number[]): Wire {
-    return this.node('Reshape', [x, this.ints(shape)], x.dtype, 'output', {
-      T: { type: x.dtype },
-      Tshape: { type: 'int32' },
-    });
+    if (x.shape?.length === shape.length && shape.every((extent, axis) => extent === x.shape?.[axis])) return x;
+    const attributes = { T: { type: x.dtype }, Tshape: { type: 'int32' } } as const;
+    return { ...this.node('Reshape', [x, this.ints(shape)], x.dtype, 'output', attributes), shape };
   }
 
   expandDims(x: Wire, axis: number): Wire {

@@ -4,6 +4,7 @@ import { sizeOf } from '../../../ops/operation.js';
 import { host, type Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
 import { type Emit, plus } from './call.js';
+import { asRows } from './linear.js';
 
 const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
 const add: Emit = ({ graph, inputs: [x, y] }) => [plus(graph, x, y)];
@@ -12,20 +13,23 @@ const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { fac
 ];
 
 /**
- * Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. In two
- * levels of about equal length, so that few roundings add up; and by size alone, so that few loops are compiled.
+ * Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. Vectors of
+ * one size are summed together: a model has hundreds.
  */
 const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
-  const squares = inputs.map((gradient, i) => {
-    const size = sizeOf(inputTypes[i].shape);
-    let width = 1;
-    while (size % (2 * width) === 0 && 4 * width * width <= size) width *= 2;
-    const sums = (nodes: Nodes, [x]: Wire[]) => [nodes.sum(nodes.sum(nodes.square(x), [1]), [0])];
-    return graph.block(['square_sum'], [graph.reshape(gradient, [size / width, width])], sums)[0];
-  });
-  return graph.block(['root_of_sum', squares.length], squares, (nodes, squares) => [
-    nodes.sqrt(nodes.sum(nodes.pack(squares), [0])),
-  ]);
+  const matrices: Wire[] = [];
+  const vectors = new Map<number, Wire[]>();
+  for (const [i, gradient] of inputs.entries()) {
+    const { shape } = inputTypes[i];
+    if (shape.length > 1) matrices.push(asRows(graph, gradient, inputTypes[i]));
+    else vectors.set(sizeOf(shape), [...(vectors.get(sizeOf(shape)) ?? []), graph.reshape(gradient, [sizeOf(shape)])]);
+  }
+  for (const equal of vectors.values()) {
+    matrices.push(graph.pack(equal.map((gradient) => graph.cast(gradient, 'float32'))));
+  }
+  const sums = (nodes: Nodes, [x]: Wire[]) => [nodes.sum(nodes.sum(nodes.square(x), [1]), [0])];
+  const squares = graph.pack(matrices.flatMap((matrix) => graph.block(['square_sum'], [matrix], sums)));
+  return graph.block(['root_of_sum'], [squares], (nodes, [squares]) => [nodes.sqrt(nodes.sum(squares, [0]))]);
 };
 
 const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
@@ -35,13 +39,11 @@ const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm 
     return [nodes.select(nodes.isFinite(norm), factor, nodes.float(Number.NaN))];
   });
 
-/** Flat, so that matrices of one size share a loop. */
-const adamW: Emit<AdamWAttributes> = ({ graph, inputs, inputTypes, outputTypes, attributes }) => {
-  const [parameter, m, v, gradient] = inputs.slice(0, 4).map((x) => graph.reshape(x, [sizeOf(inputTypes[0].shape)]));
-  const [, , , , factor, rate, draw] = inputs;
+const adamW: Emit<AdamWAttributes> = ({ graph, inputs, attributes }) => {
+  const [parameter, m, v, gradient, factor, rate, draw] = inputs;
   const { beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor, biasCorrection } = attributes;
   const corrections = [beta1, beta2].map((beta) => (biasCorrection ? correction(graph, draw, beta) : graph.float(1)));
-  const updated = graph.block(
+  return graph.block(
     ['adam_w', beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor],
     [parameter, m, v, gradient, factor, rate, ...corrections],
     (nodes, [parameter, m, v, gradient, factor, rate, correctionM, correctionV]) => {
@@ -66,7 +68,6 @@ const adamW: Emit<AdamWAttributes> = ({ graph, inputs, inputTypes, outputTypes, 
       ];
     },
   );
-  return updated.map((x) => graph.reshape(x, outputTypes[0].shape));
 };
 
 /** 1 / (1 − βᵗ) with t = step + 1, in float64: 1 − 0.999 has lost 15 bits in float32. */
