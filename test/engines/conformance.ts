@@ -10,6 +10,7 @@ import type { Values } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
 import type { Program } from '../../src/program/program.js';
 import { type Case, conformanceCases, runReference, valuesOf } from './cases.js';
+import { bfloat16Products, float32Products, type ProductRounding } from './roundoff.js';
 
 /** Names of operations that an engine may leave out are given in `except`, each with its reason in the test's file. */
 export function describeConformance(
@@ -18,6 +19,7 @@ export function describeConformance(
   options: LoadOptions = {},
   except: readonly string[] = [],
 ): void {
+  const products = options.precision === 'bfloat16' ? bfloat16Products : float32Products;
   const cases = conformanceCases().filter(({ operation }) => !except.includes(operation));
   describe(`${title} agrees with the float64 reference`, () => {
     test('no operation is left out', () => {
@@ -34,7 +36,7 @@ export function describeConformance(
         try {
           for (const [i, one] of own.entries()) {
             const ticket = await runtime.submit(`case ${i}`, inputsOf(one));
-            judge(one, await ticket.outputs);
+            judge(one, await ticket.outputs, products);
           }
         } finally {
           await runtime.close();
@@ -58,11 +60,12 @@ export function inputsOf({ inputs }: Case): Inputs {
   return Object.fromEntries(inputs.flatMap((input, i) => (input ? [[`input ${i}`, input.values]] : [])));
 }
 
-function judge(one: Case, got: Outputs): void {
+function judge(one: Case, got: Outputs, products: ProductRounding): void {
   const expected = runReference(one, (values) => values);
   const bounds = one.bounds({
     inputs: one.inputs.map((input) => valuesOf(input, (values) => values)) as Values[],
     outputs: expected,
+    products,
     absolute: () => runReference(one, (values) => values.map(Math.abs)),
   });
   const actual = expected.map((_, i) => got[`output ${i}`] as Values);
@@ -79,6 +82,6 @@ function judge(one: Case, got: Outputs): void {
       );
     }
   }
-  const complaint = one.accepts?.(actual, expected);
+  const complaint = one.accepts?.(actual, expected, products);
   assert.equal(complaint, undefined, `${one.operation} ${one.title}: ${complaint}`);
 }

@@ -24,7 +24,8 @@ import { moduleOf } from '../../src/engines/tfjs/wasmModule.js';
 import { erf as exactErf } from '../../src/ops/activation.js';
 import { sizeOf } from '../../src/ops/operation.js';
 import { randomFloats, randomInts } from '../random.js';
-import { awkwardSizes, gamma } from './cases.js';
+import { awkwardSizes } from './cases.js';
+import { gamma } from './roundoff.js';
 
 before(async () => activate(await openBackend('wasm', true)));
 
