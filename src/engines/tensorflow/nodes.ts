@@ -243,11 +243,6 @@ export abstract class Nodes {
     return this.node('BiasAdd', [x, bias], x.dtype, 'output', { T: { type: x.dtype } });
   }
 
-  /** Sums over all axes but the last. */
-  biasAddGrad(dy: Wire): Wire {
-    return this.node('BiasAddGrad', [dy], dy.dtype, 'output', { T: { type: dy.dtype } });
-  }
-
   #unary(op: string, x: Wire, dtype = x.dtype): Wire {
     return this.node(op, [x], dtype, 'y', { T: { type: x.dtype } });
   }

@@ -74,7 +74,9 @@ const linearWeightGradient: Emit = (call) => {
 };
 
 const biasGradient: Emit = ({ graph, inputs: [dy, previous], inputTypes }) => {
-  const dBias = graph.biasAddGrad(graph.cast(asRows(graph, dy, inputTypes[0]), 'float32'));
+  const [dBias] = graph.block(['column_sums'], [asRows(graph, dy, inputTypes[0])], (nodes, [dy]) => [
+    nodes.sum(dy, [0]),
+  ]);
   return [plus(graph, dBias, previous)];
 };
 

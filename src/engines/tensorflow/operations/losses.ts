@@ -6,7 +6,7 @@ import { lossEpsilon } from '../../../ops/maskedLmHead.js';
 import { uniform, words } from '../draws.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { type Emit, plus, product } from './call.js';
+import { type Emit, plus, product, rounded } from './call.js';
 import { asRows } from './linear.js';
 import { wallsOf } from './segments.js';
 
@@ -99,12 +99,13 @@ function gumbel(nodes: Nodes, u: Wire): Wire {
   return nodes.neg(nodes.log(nodes.sub(tiny, inner)));
 }
 
-const maskedLmHeadGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
+const maskedLmHeadGradient: Emit = (call) => {
+  const { graph, inputs, inputTypes, outputTypes } = call;
   const [logits, logSumExp, targets, counts, denominators, dLoss] = inputs;
   const [, places, pieces] = inputTypes[0].shape;
   const numbers = (count: number) => graph.ints(Array.from({ length: count }, (_, i) => i));
   const outputs = graph.block(
-    ['masked_lm_gradient'],
+    ['masked_lm_gradient', call.isOperand[0]],
     [
       asRows(graph, logits, inputTypes[0]),
       graph.reshape(logSumExp, [-1]),
@@ -121,7 +122,8 @@ const maskedLmHeadGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) 
       const probability = nodes.exp(nodes.sub(logits, nodes.expandDims(logSumExp, 1)));
       const isTarget = nodes.equal(nodes.expandDims(targets, 1), pieces);
       const target = nodes.select(isTarget, nodes.float(1), nodes.float(0));
-      return [nodes.select(isUsed, nodes.mul(scale, nodes.sub(probability, target)), nodes.float(0))];
+      const gradient = nodes.select(isUsed, nodes.mul(scale, nodes.sub(probability, target)), nodes.float(0));
+      return [rounded(nodes, gradient, call, 0)];
     },
   );
   return [graph.reshape(outputs[0], outputTypes[0].shape)];

@@ -66,15 +66,14 @@ const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => 
 const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
   const [dy, x, mean, inverse, previousGamma, previousBeta] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
-  const [scaled] = graph.block(
+  const [dGamma, dBeta] = graph.block(
     ['layer_norm_parameter_gradient'],
     [...rows, mean, inverse],
     (nodes, [dy, x, mean, inverse]) => {
       const normal = nodes.mul(nodes.sub(x, nodes.expandDims(mean, 1)), nodes.expandDims(inverse, 1));
-      return [nodes.mul(dy, normal)];
+      return [nodes.sum(nodes.mul(dy, normal), [0]), nodes.sum(dy, [0])];
     },
   );
-  const [dGamma, dBeta] = [scaled, rows[0]].map((values) => graph.biasAddGrad(graph.cast(values, 'float32')));
   return [plus(graph, dGamma, previousGamma), plus(graph, dBeta, previousBeta)];
 };
 
