@@ -98,7 +98,7 @@ export interface Runtime {
   variables(): VariableInfo[];
   /** A copy of the variable, as it is after all that was submitted. */
   read(name: string): Promise<TypedArray>;
-  /** Gives variables their values, by name; none of them if one does not fit. */
+  /** Gives variables copies of values, by name; none of them if one does not fit. */
   write(values: ReadonlyMap<string, TypedArray>): Promise<void>;
   /** Copies of all variables at one step boundary. */
   snapshot(): Promise<Map<string, TypedArray>>;

@@ -10,6 +10,7 @@ import type { Runtime, TypedArray, VariableInfo } from '../engines/engine.js';
 import { GalvaniError } from '../errors.js';
 import { explainWriteError, publishFolder, sha256File, writeFileDurably } from '../files.js';
 import { readSafetensors, type StoredTensor, type StoredTensors, writeSafetensors } from '../formats/safetensors.js';
+import { release } from '../release.js';
 
 const stateSchema = z.strictObject({
   format: z.literal('galvani-checkpoint'),
@@ -131,7 +132,10 @@ export async function readCheckpoint(directory: string): Promise<Checkpoint> {
   return { directory, state, tensors: (await readSafetensors(tensorsAt)).tensors };
 }
 
-/** Puts a checkpoint's tensors into a runtime: the variables that it has, whichever engine wrote them. */
+/**
+ * Puts a checkpoint's tensors into a runtime: the variables that it has, whichever engine wrote them. The tensors'
+ * memory is given back.
+ */
 export async function restoreVariables(runtime: Runtime, { directory, tensors }: Checkpoint): Promise<void> {
   const values = new Map<string, TypedArray>();
   for (const { name, shape, role } of runtime.variables()) {
@@ -143,6 +147,7 @@ export async function restoreVariables(runtime: Runtime, { directory, tensors }:
     values.set(name, tensor!.values);
   }
   await runtime.write(values);
+  release([...tensors.values()].map((tensor) => tensor.values));
 }
 
 /**

@@ -3,6 +3,7 @@ import type { Runtime } from '../engines/engine.js';
 import { initialValues, sinusoidalPositions } from '../model/initial.js';
 import { parametersOf } from '../model/parameters.js';
 import { keyOfSeed } from '../random/philox.js';
+import { release } from '../release.js';
 import type { TrainingConfig } from './config.js';
 
 /** tokenCounts: how often each piece occurs in the dataset. Moments stay 0, as the engine has them after loading. */
@@ -26,6 +27,7 @@ export async function writeInitialWeights(
     weights.set(name, values);
   }
   await runtime.write(weights);
+  release(weights.values());
 }
 
 /** log((count + 1) / Σ): what a generator that has learned nothing but frequencies would say. */

@@ -8,6 +8,7 @@ import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/data
 import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { keyOfSeed } from '../random/philox.js';
+import { release } from '../release.js';
 import { checkData, openBatches } from './batches.js';
 import {
   type CheckpointState,
@@ -185,7 +186,9 @@ class Training {
   async #keep(): Promise<void> {
     const { runtime, options } = this;
     const state = { step: this.#done, build: runtime.build, sums: await this.#journal.settle() };
-    const directory = await writeCheckpoint(options.output, state, runtime.variables(), await runtime.snapshot());
+    const snapshot = await runtime.snapshot();
+    const directory = await writeCheckpoint(options.output, state, runtime.variables(), snapshot);
+    release(snapshot.values());
     await pruneCheckpoints(options.output, this.#done, this.config.keep_checkpoint_max);
     this.#kept = this.#done;
     this.report({ kind: 'checkpoint', directory });

@@ -67,6 +67,6 @@ export class Session {
 }
 
 /** Buffers of arrays that do not lie in shared memory: what can be handed from thread to thread. */
-export function unsharedMemory(arrays: readonly ArrayBufferView[]): ArrayBuffer[] {
+export function memoryOf(arrays: readonly ArrayBufferView[]): ArrayBuffer[] {
   return arrays.flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []));
 }

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads';
 import { GalvaniError } from '../../errors.js';
 import type { Candidate } from './binding.js';
-import { type Ran, type Run, unsharedMemory } from './session.js';
+import { memoryOf, type Ran, type Run } from './session.js';
 import type { Answer, Opened, Request } from './worker.js';
 
 interface Waiting {
@@ -49,7 +49,7 @@ export class SessionThread {
 
   /** Takes the memory of feeds that is not shared. Rejects with an Error that holds the library's text. */
   run(run: Run): Promise<Ran> {
-    return this.#ask({ kind: 'run', ...run }, unsharedMemory(run.feeds.map(({ values }) => values)));
+    return this.#ask({ kind: 'run', ...run }, memoryOf(run.feeds.map(({ values }) => values)));
   }
 
   /** Ends the session, after what was asked before, and the thread. */

@@ -4,8 +4,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ErrorParts, GalvaniError } from '../../errors.js';
+import { release } from '../../release.js';
 import { type Binding, type Candidate, openBinding } from './binding.js';
-import { type Ran, type Run, Session, unsharedMemory } from './session.js';
+import { memoryOf, type Ran, type Run, Session } from './session.js';
 
 export type Request =
   | { readonly kind: 'open' }
@@ -28,21 +29,12 @@ let session: Session | undefined;
 port.on('message', (request: Request) => {
   try {
     const result = carryOut(request);
-    port.postMessage({ result } satisfies Answer, memoryOf(request, result));
+    port.postMessage({ result } satisfies Answer, result && 'values' in result ? memoryOf(result.values) : []);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     port.postMessage({ error: error instanceof GalvaniError ? error.parts : text } satisfies Answer);
   }
 });
-
-/**
- * Memory that goes with the answer: of what was read, and of what came with the request. This thread makes so few objects
- * that it hardly ever collects garbage, and would keep the weights that it was sent.
- */
-function memoryOf(request: Request, result: Opened | Ran | undefined): ArrayBuffer[] {
-  if (request.kind !== 'run' || result === undefined || !('values' in result)) return [];
-  return [...unsharedMemory(request.feeds.map(({ values }) => values)), ...unsharedMemory(result.values)];
-}
 
 function carryOut(request: Request): Opened | Ran | undefined {
   if (request.kind === 'open') {
@@ -50,7 +42,11 @@ function carryOut(request: Request): Opened | Ran | undefined {
     return { version: binding.TF_Version, isGpu: binding.isUsingGpuDevice() };
   }
   if (request.kind === 'load') session = new Session(binding, request.directory);
-  else if (request.kind === 'run') return session!.run(request);
-  else session?.close();
+  else if (request.kind === 'close') session?.close();
+  else {
+    const ran = session!.run(request);
+    release(request.feeds.map(({ values }) => values));
+    return ran;
+  }
   return undefined;
 }
