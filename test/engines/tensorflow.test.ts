@@ -202,9 +202,9 @@ describe('tensorflow', needTensorflow(), () => {
     try {
       assert.deepEqual(readdirSync(temporary), []);
       const [first, last] = notices;
-      assert.match(first, /^tensorflow \d\S* (cpu|gpu): loads 1 programs and runs each once/);
+      assert.match(first, /^tensorflow \d\S* (cpu|gpu): loads 1 program and runs each once/);
       assert.match(last, /^tensorflow \d\S* (cpu|gpu): ready after \d+\.\d s$/);
-      assert.match(runtime.build, /^tensorflow \d\S* (cpu float32 \d+ threads|gpu float32)$/);
+      assert.match(runtime.build, /^tensorflow \d\S* (cpu float32 threads \d+|gpu float32)$/);
       for (const [name, values] of await runtime.snapshot())
         assert.ok(
           values.every((value) => value === 0),

@@ -47,18 +47,17 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
     if (!isGpu) checkMemory(programs);
     const start = performance.now();
     const count = Object.keys(programs).length;
+    const all = count === 1 ? '1 program' : `${count} programs`;
     const library = `tensorflow ${version} ${isGpu ? 'gpu' : 'cpu'}`;
     if (isGpu && !deterministic)
       onNotice(`${library}: results do not repeat bit for bit, after a resume neither; with --deterministic they do`);
-    onNotice(
-      `${library}: loads ${count} programs and runs each once, so that no step waits for the library to look at it`,
-    );
+    onNotice(`${library}: loads ${all} and runs each once, so that no step waits for the library to look at it`);
     const emitted = emit(programs, precision === 'bfloat16' ? 'bfloat16' : 'float32');
     await loadSavedModel(thread, emitted.savedModel).catch((cause) => {
       throw explain(cause, programs, 'loading');
     });
     // What decides the last bits: on the CPU sums are split among threads.
-    const forms = isGpu ? (deterministic ? ' deterministic' : '') : ` ${poolThreads} threads`;
+    const forms = isGpu ? (deterministic ? ' deterministic' : '') : ` threads ${poolThreads}`;
     const build = `${library} ${precision}${forms}`;
     const runtime = new TensorflowRuntime(build, programs, emitted, thread);
     await runtime.warmUp();
