@@ -1,6 +1,6 @@
 /**
- * The eager engine as a whole: the wasm engine's draws, new tensors for what has changed, nothing left behind, and what
- * it takes from the process and from the file system.
+ * The eager engine as a whole: equal bits, new tensors for what has changed, nothing left behind, and what it takes from
+ * the process and from the file system.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -9,100 +9,27 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend, memory } from '@tensorflow/tfjs-core';
-import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
+import type { Engine, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { openBackend } from '../../src/engines/tfjs/backend.js';
 import { createTfjsEngine, plainTfjsEngine, tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
-import { wasmEngine } from '../../src/engines/wasm/wasm.js';
 import { GalvaniError } from '../../src/errors.js';
-import { buildTrain } from '../../src/model/electra.js';
 import { add, scale } from '../../src/ops/arithmetic.js';
-import { dropout } from '../../src/ops/dropout.js';
 import { linear } from '../../src/ops/linear.js';
-import { float32, int32, sizeOf } from '../../src/ops/operation.js';
+import { float32 } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
-import type { Program } from '../../src/program/program.js';
-import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
-import { randomFloats } from '../random.js';
+import { randomWeights, tinyBatch } from '../model/tiny.js';
+import { train, trainProgram } from './agreement.js';
 
 const engines: [string, Engine][] = [
   ['tfjs', tfjsEngine],
   ['tfjs-plain', plainTfjsEngine],
 ];
 
-const optimizer = { beta1: 0.9, beta2: 0.999, epsilon: 1e-6, biasCorrection: true, weightDecay: 0.01, maxGradNorm: 1 };
 /** ELECTRA-Small's. */
 const rate = Float32Array.of(5e-4);
 
-function trainProgram(dropoutProb: number) {
-  const model = tinyModel({ hidden_dropout_prob: dropoutProb, attention_probs_dropout_prob: dropoutProb });
-  return { model, program: buildTrain({ ...tinySettings(model), optimizer }) };
-}
-
-async function run(engine: Engine, program: Program, inputs: Inputs): Promise<Outputs> {
-  const runtime = await engine.load({ program }, { threads: 1 });
-  try {
-    return await (await runtime.submit('program', inputs)).outputs;
-  } finally {
-    await runtime.close();
-  }
-}
-
-/** Losses of each step, and all variables after the last. */
-async function train(engine: Engine, dropoutProb: number, steps: number) {
-  const { model, program } = trainProgram(dropoutProb);
-  const runtime = await engine.load({ program }, { threads: 1 });
-  try {
-    await randomWeights(runtime, model, 3);
-    const losses: number[] = [];
-    for (let step = 0; step < steps; step++) {
-      const inputs = { ...tinyBatch(step % 4), draw: Int32Array.of(5, 6, step, 0), rate };
-      const { mlmLoss, rtdLoss } = await (await runtime.submit('program', inputs)).outputs;
-      losses.push(mlmLoss[0] + 50 * rtdLoss[0]);
-    }
-    return { losses, state: await runtime.snapshot() };
-  } finally {
-    await runtime.close();
-  }
-}
-
 for (const [name, engine] of engines) {
   describe(name, () => {
-    test('what dropout leaves is what it leaves on the wasm engine, bit for bit', async () => {
-      for (const [shape, firstRow] of [
-        [[3, 5, 7], 0],
-        [[2, 33], 5],
-        [[1, 4097], -3],
-      ] as const) {
-        const build = new ProgramBuilder();
-        const x = build.input('x', float32(...shape));
-        build.output('y', dropout(build, x, build.input('draw', int32(4)), { dropout: 0.1, stream: 0x10002 }));
-        const program = build.finish();
-        const size = sizeOf(shape);
-        const inputs = { x: randomFloats(size, 1, 1), draw: Int32Array.of(-1, 7, 9, firstRow) };
-        // −0 counts as 0: which of the two a dropped value leaves is nobody's promise.
-        const [own, expected] = await Promise.all([engine, wasmEngine].map((one) => run(one, program, inputs)));
-        assert.deepEqual(
-          own.y.map((value) => value + 0),
-          expected.y.map((value) => value + 0),
-        );
-      }
-    });
-
-    test('100 steps with and without dropout follow the wasm engine’s losses to 1e-4 of each', async () => {
-      for (const dropoutProb of [0, 0.1]) {
-        const expected = await train(wasmEngine, dropoutProb, 100);
-        const { losses } = await train(engine, dropoutProb, 100);
-        assert.notEqual(losses[99], losses[0]);
-        for (const [step, loss] of losses.entries()) {
-          const error = Math.abs(loss - expected.losses[step]);
-          assert.ok(
-            error <= 1e-4 * Math.abs(expected.losses[step]),
-            `step ${step}: ${loss} for ${expected.losses[step]}`,
-          );
-        }
-      }
-    });
-
     test('equal runs give equal bits', async () => {
       assert.deepEqual(await train(engine, 0.1, 5), await train(engine, 0.1, 5));
     });
