@@ -1,20 +1,20 @@
 /**
- * Short trainings as a process of its own: two in float32 and two with bfloat16 products, each told by a hash of its
- * losses and variables. The model is small and its batch is not, so that the library shares products among threads.
+ * Short trainings as a process of its own: two in every precision among its arguments, each told by a hash of its losses
+ * and variables. Layers are as wide as ELECTRA-Small's and so is the batch: the library shares products among threads.
  */
 import { createHash } from 'node:crypto';
-import type { Runtime } from '../../src/engines/engine.js';
+import type { Precision, Runtime } from '../../src/engines/engine.js';
 import { tensorflowEngine } from '../../src/engines/tensorflow/tensorflow.js';
 import { buildTrain } from '../../src/model/electra.js';
 import { sizeOf } from '../../src/ops/operation.js';
 import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
 
-const shape = { rows: 8, places: 64, masked: 10, segments: 1 };
+const shape = { rows: 16, places: 128, masked: 10, segments: 1 };
 const pieces = 3001;
 const model = tinyModel({
   vocab_size: pieces,
   embedding_size: 64,
-  hidden_size: 128,
+  hidden_size: 256,
   num_hidden_layers: 1,
   intermediate_size: 512,
   max_position_embeddings: shape.places,
@@ -39,7 +39,7 @@ async function train(runtime: Runtime): Promise<string> {
   return hash.digest('hex');
 }
 
-for (const precision of ['float32', 'bfloat16'] as const) {
+for (const precision of process.argv.slice(2) as Precision[]) {
   const runtime = await tensorflowEngine.load({ program }, { precision, deterministic: true });
   console.log(precision, await train(runtime), await train(runtime));
   await runtime.close();

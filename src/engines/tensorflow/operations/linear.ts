@@ -3,7 +3,7 @@ import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf, type TensorType } from '../../../ops/operation.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { batchProduct, type Emit, plus, product, rounded } from './call.js';
+import { batchProduct, type Emit, type EmitCall, plus, product, rounded } from './call.js';
 
 const linear: Emit<{ activation: Activation }> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes, precision } = call;
@@ -69,9 +69,20 @@ const linearInputGradient: Emit = (call) => {
 const linearWeightGradient: Emit = (call) => {
   const { graph, inputs, inputTypes } = call;
   const [dy, x, previous] = inputs;
-  const dWeight = product(call, asRows(graph, dy, inputTypes[0]), asRows(graph, x, inputTypes[1]), { a: true });
+  const operands = [asRows(graph, dy, inputTypes[0]), asRows(graph, x, inputTypes[1])] as const;
+  const isVector = lastOf(inputTypes[0].shape) === 1;
+  const dWeight = isVector ? weightOfOne(call, ...operands) : product(call, ...operands, { a: true });
   return [plus(graph, dWeight, previous)];
 };
+
+/** Of a single output: the library's product of a vector cuts its sum by the number of threads, which bits would show. */
+function weightOfOne({ graph, precision }: EmitCall, dy: Wire, x: Wire): Wire {
+  const operands = [dy, x].map((operand) => graph.cast(operand, precision));
+  const [sums] = graph.block(['weight_of_one', precision], operands, (nodes, [dy, x]) => [
+    nodes.cast(nodes.sum(nodes.mul(dy, x), [0], true), precision),
+  ]);
+  return sums;
+}
 
 const biasGradient: Emit = ({ graph, inputs: [dy, previous], inputTypes }) => {
   const [dBias] = graph.block(['column_sums'], [asRows(graph, dy, inputTypes[0])], (nodes, [dy]) => [
