@@ -10,12 +10,11 @@ import type { EngineDiagnosis, Machine } from '../../src/engines/diagnosis.js';
 import { engineNames } from '../../src/engines/index.js';
 import { findBinding } from '../../src/engines/tensorflow/binding.js';
 import { exitCodes } from '../../src/errors.js';
+import { compile, needCompiler } from '../nativeBinding.js';
 import { needTensorflow } from '../tensorflow.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-doctor-'));
 after(() => rmSync(scratch, { recursive: true }));
-const hasCompiler = spawnSync('g++', ['--version'], { stdio: 'ignore' }).status === 0;
-const needCompiler = { skip: hasCompiler ? false : 'needs g++' };
 
 /** A machine of its own: an empty cache, and a working directory without packages. */
 function makeMachine(name: string): { cwd: string; cache: string; packageFolder: string; bin: string } {
@@ -51,14 +50,6 @@ function placePackage({ packageFolder }: Home): string {
   mkdirSync(path.join(packageFolder, 'lib', 'napi-v8'), { recursive: true });
   writeFileSync(path.join(packageFolder, 'package.json'), '{"name":"@tensorflow/tfjs-node","version":"4.22.0"}');
   return path.join(packageFolder, 'lib', 'napi-v8', 'tfjs_binding.node');
-}
-
-function compile(source: string, output: string): void {
-  const { status, stderr } = spawnSync('g++', ['-shared', '-fPIC', '-x', 'c++', '-', '-o', output], {
-    encoding: 'utf8',
-    input: source,
-  });
-  assert.equal(status, 0, stderr);
 }
 
 test('every engine is told of, and without a question there is no bad answer', () => {

@@ -29,6 +29,7 @@ import type { Program } from '../../src/program/program.js';
 import { presetTraining, stagesOf, withSettings } from '../../src/training/config.js';
 import { buildStage } from '../../src/training/programs.js';
 import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
+import { compileBinding, needCompiler } from '../nativeBinding.js';
 import { needTensorflow } from '../tensorflow.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-tensorflow-test-'));
@@ -335,17 +336,13 @@ test('without the package, with one that is not built, and with another library,
   });
 });
 
-test('a thread that dies rejects what is due and all that comes later, with how it ended', async () => {
-  // A binding in JavaScript: of the library only its end is wanted.
-  const binding = path.join(folder, 'binding.cjs');
-  writeFileSync(
+test('a thread that dies rejects what is due and all that comes later, with how it ended', needCompiler, async () => {
+  const binding = path.join(folder, 'dies.node');
+  compileBinding(
+    `{ TF_Version: '0', isUsingGpuDevice: () => false, loadSavedModel: () => 0, runSavedModel: () => process.exit(3) }`,
     binding,
-    `module.exports = {
-      TF_Version: '0', isUsingGpuDevice: () => false, loadSavedModel: () => 0, runSavedModel: () => process.exit(3),
-    };`,
   );
-  const absent = { packageName: '', directory: folder, state: 'built' } as const;
-  const thread = new SessionThread({ ...absent, device: 'cpu', binding });
+  const thread = new SessionThread({ packageName: '', directory: folder, state: 'built', device: 'cpu', binding });
   assert.deepEqual(await thread.open(), { version: '0', isGpu: false });
   await thread.load(folder);
   const due = [thread.run({ feeds: [], fetches: ['a:0'] }), thread.run({ feeds: [], fetches: ['b:0'] })];

@@ -1,5 +1,6 @@
 /** Runs on the tensorflow engine: from one engine to another, the same bits when that was asked for, and signals. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, test } from 'node:test';
 import { exitCodes } from '../../src/errors.js';
@@ -79,6 +80,18 @@ describe('a run with the tensorflow engine', needTensorflow(), () => {
     assert.equal(status, exitCodes.tryAgain, stderr);
     train('stopped', samples, ...flags, '--workers', '2');
     await assertSameRun(pathOf('stopped'), pathOf('whole'));
+  });
+
+  test('that is refused after the library was loaded ends with its message and exit code, and is no run yet', () => {
+    const absent = pathOf('absent');
+    const before = process.env.TMPDIR;
+    process.env.TMPDIR = absent;
+    const { status, stderr } = runGalvani(argumentsOf(data, pathOf('refused'), settings, '--engine', 'tensorflow'));
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    assert.match(stderr, /^tensorflow: expected a temporary folder that takes a graph .*absent/m);
+    assert.equal(status, exitCodes.failure);
+    assert.equal(existsSync(pathOf('refused')), false);
   });
 
   test('says what takes long before its first step, and a second Ctrl-C ends it at once', async () => {

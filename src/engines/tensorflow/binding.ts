@@ -56,7 +56,7 @@ export interface Binding {
 /** Folder that the setup fills for a device: `node_modules/` with the package and `python/` with the library. */
 export function setupFolder(device: Device): string {
   const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  return path.join(cache, 'galvani', `tensorflow-${tensorflowVersion}-${device}`);
+  return path.resolve(cache, 'galvani', `tensorflow-${tensorflowVersion}-${device}`);
 }
 
 /** All places in the order in which they are looked at. */
@@ -86,29 +86,33 @@ export function findBinding(): Candidate {
 }
 
 /**
- * Loads the library into the process and the binding into this thread.
+ * RTLD_NODELETE of glibc and of macOS. A thread that ends unloads what it loaded; of this library functions are called
+ * when the process ends, so that it would end in a segmentation fault.
+ */
+const keepLoaded = process.platform === 'darwin' ? 0x80 : 0x1000;
+
+/**
+ * Loads the library into the process, for good, and the binding into this thread.
  * @throws GalvaniError when the library is missing or another one than the binding was built with, or has no GPU to use.
  */
 export function openBinding({ binding: file, device }: Candidate): Binding {
-  let binding: Binding;
+  const opened = { exports: {} as Binding };
+  let isGpu: boolean;
   try {
-    binding = createRequire(import.meta.url)(file);
+    process.dlopen(opened, file, os.constants.dlopen.RTLD_LAZY | keepLoaded);
+    isGpu = opened.exports.isUsingGpuDevice();
   } catch (cause) {
     const got = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
     throw missing('a binding with the library that it was built with', got, file, cause);
   }
-  if (
-    device === 'gpu' &&
-    !binding.isUsingGpuDevice() &&
-    !['', '-1'].includes(process.env.CUDA_VISIBLE_DEVICES ?? '0')
-  ) {
+  if (device === 'gpu' && !isGpu && !['', '-1'].includes(process.env.CUDA_VISIBLE_DEVICES ?? '0')) {
     throw missing(
       'a GPU that CUDA can use',
       'none; set CUDA_VISIBLE_DEVICES=-1 to compute on the CPU on purpose',
       file,
     );
   }
-  return binding;
+  return opened.exports;
 }
 
 /** As Node resolves it from a file; a package that is not found would be in the nearest node_modules. */
