@@ -132,12 +132,17 @@ test('a binding made for another library is told with the name that is missing',
   assert.match(engine.summary, /undefined symbol: TF_OfAnotherVersion/);
 });
 
-test('a library that ends the process that loads it is told, not suffered', needCompiler, () => {
+test('a library that ends the process that loads it is told with its last words, not suffered', needCompiler, () => {
   const home = makeMachine('abort');
-  compile('#include <stdlib.h>\nstatic int now = (abort(), 0);', placePackage(home));
+  const source =
+    '#include <stdio.h>\n#include <stdlib.h>\nstatic int now = (fputs("what for\\n", stderr), abort(), 0);';
+  compile(source, placePackage(home));
   const { status, engine } = examine(home);
   assert.equal(status, exitCodes.failure);
-  assert.match(engine.summary, /ended the process that opened it \(SIGABRT\)/);
+  assert.match(
+    engine.summary,
+    /fits the driver .*, got one that ended the process that opened it \(SIGABRT\): what for$/,
+  );
 });
 
 test('what is installed opens, with its version', needTensorflow(), () => {

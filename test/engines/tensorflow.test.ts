@@ -3,14 +3,20 @@
  * cannot be loaded, is refused, or fails. What its operations compute is in tensorflowConformance.test.ts.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { maskedPerRow } from '../../src/batching/masking.js';
 import type { Inputs, Runtime, Ticket } from '../../src/engines/engine.js';
 import { loadEngine } from '../../src/engines/index.js';
-import { findBinding, findCandidates, openBinding, setupFolder } from '../../src/engines/tensorflow/binding.js';
+import {
+  type Device,
+  findBinding,
+  findCandidates,
+  openBinding,
+  setupFolder,
+} from '../../src/engines/tensorflow/binding.js';
 import type { Emitted } from '../../src/engines/tensorflow/emission.js';
 import { prepareEnvironment } from '../../src/engines/tensorflow/environment.js';
 import { explain } from '../../src/engines/tensorflow/explain.js';
@@ -342,13 +348,53 @@ test('a thread that dies rejects what is due and all that comes later, with how 
     `{ TF_Version: '0', isUsingGpuDevice: () => false, loadSavedModel: () => 0, runSavedModel: () => process.exit(3) }`,
     binding,
   );
-  const thread = new SessionThread({ packageName: '', directory: folder, state: 'built', device: 'cpu', binding });
+  const thread = threadFor(binding);
   assert.deepEqual(await thread.open(), { version: '0', isGpu: false });
   await thread.load(folder);
   const due = [thread.run({ feeds: [], fetches: ['a:0'] }), thread.run({ feeds: [], fetches: ['b:0'] })];
   const message = /tensorflow: expected a thread that works until it is closed, got its end with code 3\. Start again/;
   for (const run of due) await rejectsWith(run, message);
   await rejectsWith(thread.run({ feeds: [], fetches: ['c:0'] }), message);
+  await thread.close();
+});
+
+test(
+  'a library for GPUs is tried in another process before its first time in this one, one for CPUs never',
+  needCompiler,
+  async () => {
+    for (const { device, opened } of [
+      { device: 'cpu', opened: [true, true] },
+      { device: 'gpu', opened: [false, true, true] },
+    ] as const) {
+      const binding = path.join(folder, `${device}.node`);
+      const log = `${binding}.log`;
+      compileBinding(
+        `process.getBuiltinModule('fs').appendFileSync(${JSON.stringify(log)}, process.pid + ' '),
+      { TF_Version: '0', isUsingGpuDevice: () => true }`,
+        binding,
+      );
+      for (let i = 0; i < 2; i++) {
+        const thread = threadFor(binding, device);
+        assert.deepEqual(await thread.open(), { version: '0', isGpu: true });
+        await thread.close();
+      }
+      const isHere = readFileSync(log, 'utf8')
+        .trim()
+        .split(' ')
+        .map((pid) => Number(pid) === process.pid);
+      assert.deepEqual(isHere, opened, device);
+    }
+  },
+);
+
+test('a library for GPUs that ends the process that opens it is an error with a way out', needCompiler, async () => {
+  const binding = path.join(folder, 'crashes.node');
+  compileBinding('process.abort()', binding);
+  const thread = threadFor(binding, 'gpu');
+  await rejectsWith(
+    thread.open(),
+    /^tensorflow: expected a library that fits the driver .*, got one that ended the process that opened it \(SIGABRT\).*galvani doctor.*--engine wasm/s,
+  );
   await thread.close();
 });
 
@@ -376,6 +422,10 @@ test('an engine that cannot do what is asked is refused with those that can', as
   await rejectsWith(loadEngine('tensorflow', { threads: 0 }), /expected 1 to 1024 threads, got 0/);
   assert.equal((await loadEngine('tensorflow', { precision: 'bfloat16', deterministic: true })).name, 'tensorflow');
 });
+
+function threadFor(binding: string, device: Device = 'cpu'): SessionThread {
+  return new SessionThread({ packageName: '', directory: folder, state: 'built', device, binding });
+}
 
 /** A runtime for one program whose first operation is what `make` makes of the last input. */
 async function loadByHand(program: Program, make: (graph: Graph, x: Wire) => Wire): Promise<TensorflowRuntime> {

@@ -137,7 +137,8 @@ function candidateAt(directory: string, device: Device): Candidate {
   return { device, packageName: packageNames[device], directory, binding, state };
 }
 
-function missing(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
+/** What hinders an engine that was asked for, with the way to it and around it. */
+export function missing(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
   return new GalvaniError({
     stage: 'tensorflow',
     expected,

@@ -44,7 +44,9 @@ export function diagnoseTensorflow(hasGpu: boolean): TensorflowDiagnosis {
   }
   const { version, isUsingGpu, error, messages } = probeBinding(chosen);
   const where = isUsingGpu ? 'on the GPU' : 'on the CPU';
-  const summary = error ?? `TensorFlow ${version} ${where}, ${chosen.directory}`;
+  const summary = error
+    ? `expected ${error.expected}, got ${error.got}`
+    : `TensorFlow ${version} ${where}, ${chosen.directory}`;
   const lacksGpu = hasGpu && chosen.device === 'cpu';
   return { canRun: error === undefined, summary, candidates, lacksGpu, version, isUsingGpu, messages, setup };
 }

@@ -8,8 +8,9 @@ function probe(candidate: Candidate): Probed {
     const binding = openBinding(candidate);
     return { version: binding.TF_Version, isUsingGpu: binding.isUsingGpuDevice() };
   } catch (error) {
-    if (error instanceof GalvaniError) return { error: `expected ${error.parts.expected}, got ${error.parts.got}` };
-    throw error;
+    if (!(error instanceof GalvaniError)) throw error;
+    const { expected, got } = error.parts;
+    return { error: { expected, got } };
   }
 }
 

@@ -46,8 +46,7 @@ function checkOpens(candidate: Candidate, remedy: string): string {
   if (version !== undefined) return version;
   throw new GalvaniError({
     stage: 'setup',
-    expected: 'a binding that opens',
-    got: error ?? 'no answer',
+    ...error!,
     where: candidate.directory,
     remedy,
   });

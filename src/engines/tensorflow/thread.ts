@@ -13,13 +13,18 @@ interface Waiting {
   readonly reject: (cause: unknown) => void;
 }
 
+/** Bindings that this process has opened. */
+const opened = new Set<string>();
+
 export class SessionThread {
+  readonly #candidate: Candidate;
   readonly #worker: Worker;
   /** Those whose answers are due, oldest first. */
   readonly #waiting: Waiting[] = [];
   #failure: GalvaniError | undefined;
 
   constructor(candidate: Candidate) {
+    this.#candidate = candidate;
     this.#worker = new Worker(new URL('./worker.js', import.meta.url), {
       workerData: candidate,
       name: 'galvani tensorflow',
@@ -37,9 +42,15 @@ export class SessionThread {
     return this.#failure;
   }
 
-  /** Loads the library and the binding. */
-  open(): Promise<Opened> {
-    return this.#ask({ kind: 'open' });
+  /**
+   * Loads the library and the binding. A library for GPUs is tried in another process before its first time in this one,
+   * since a driver that does not fit ends the process: seconds that a library for CPUs does not take.
+   */
+  async open(): Promise<Opened> {
+    const { device, binding } = this.#candidate;
+    const answer = await this.#ask<Opened>({ kind: 'open', tries: device === 'gpu' && !opened.has(binding) });
+    opened.add(binding);
+    return answer;
   }
 
   /** Loads the graph of a SavedModel. */
@@ -57,16 +68,19 @@ export class SessionThread {
     if (this.#failure) return;
     const done = this.#ask<void>({ kind: 'close' });
     this.#failure = closed();
-    await done;
-    await this.#worker.terminate();
+    try {
+      await done;
+    } finally {
+      await this.#worker.terminate();
+    }
   }
 
   #ask<Result>(request: Request, memory: readonly ArrayBuffer[] = []): Promise<Result> {
     if (this.#failure) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
+      this.#worker.postMessage(request, memory);
       if (this.#waiting.length === 0) this.#worker.ref();
       this.#waiting.push({ resolve, reject });
-      this.#worker.postMessage(request, memory);
     });
   }
 

@@ -5,11 +5,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ErrorParts, GalvaniError } from '../../errors.js';
 import { release } from '../../release.js';
-import { type Binding, type Candidate, openBinding } from './binding.js';
+import { type Binding, type Candidate, missing, openBinding } from './binding.js';
+import { probeBinding } from './probe.js';
 import { memoryOf, type Ran, type Run, Session } from './session.js';
 
 export type Request =
-  | { readonly kind: 'open' }
+  /** tries: in another process first, which the library may end. */
+  | { readonly kind: 'open'; readonly tries: boolean }
   | { readonly kind: 'load'; readonly directory: string }
   | ({ readonly kind: 'run' } & Run)
   | { readonly kind: 'close' };
@@ -38,7 +40,9 @@ port.on('message', (request: Request) => {
 
 function carryOut(request: Request): Opened | Ran | undefined {
   if (request.kind === 'open') {
-    binding = openBinding(workerData as Candidate);
+    const candidate = workerData as Candidate;
+    if (request.tries) expectNoCrash(candidate);
+    binding = openBinding(candidate);
     return { version: binding.TF_Version, isGpu: binding.isUsingGpuDevice() };
   }
   if (request.kind === 'load') session = new Session(binding, request.directory);
@@ -49,4 +53,10 @@ function carryOut(request: Request): Opened | Ran | undefined {
     return ran;
   }
   return undefined;
+}
+
+/** What else hinders is said, and better, when the binding is opened here. */
+function expectNoCrash(candidate: Candidate): void {
+  const { hasCrashed, error } = probeBinding(candidate);
+  if (hasCrashed) throw missing(error!.expected, error!.got, candidate.binding);
 }
