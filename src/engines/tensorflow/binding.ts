@@ -99,7 +99,8 @@ export function openBinding({ binding: file, device }: Candidate): Binding {
   const opened = { exports: {} as Binding };
   let isGpu: boolean;
   try {
-    process.dlopen(opened, file, os.constants.dlopen.RTLD_LAZY | keepLoaded);
+    // A function that the library lacks is an error now; found missing when it is called, it would end the process.
+    process.dlopen(opened, file, os.constants.dlopen.RTLD_NOW | keepLoaded);
     isGpu = opened.exports.isUsingGpuDevice();
   } catch (cause) {
     const got = cause instanceof Error ? cause.message.split('\n')[0] : String(cause);
