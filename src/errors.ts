@@ -22,6 +22,9 @@ export interface ErrorParts {
   cause?: unknown;
 }
 
+/** What is wrong, said by one who does not know where, and what to do. */
+export type Complaint = Pick<ErrorParts, 'expected' | 'got'>;
+
 export class GalvaniError extends Error {
   override readonly name = 'GalvaniError';
   readonly stage: string;

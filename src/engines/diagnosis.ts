@@ -75,9 +75,12 @@ function diagnoseWasm(): { canRun: boolean; summary: string } {
   }
 }
 
+/** It answers in a second or two; over a broken driver it may hang. */
+const smiMs = 20_000;
+
 function listGpus(): Gpu[] {
   const query = ['--query-gpu=name,driver_version,memory.total,compute_cap', '--format=csv,noheader,nounits'];
-  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8' });
+  const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: smiMs });
   if (status !== 0) return [];
   return stdout
     .split('\n')

@@ -4,14 +4,9 @@
  * The rules follow from who reads an input: ids of `embed` address its table, `places` a row, `counts` bound the places
  * in use, `lengths` cut a row. What `replace` passes on must obey what its result must obey.
  */
-import { GalvaniError } from '../errors.js';
+import { type Complaint, GalvaniError } from '../errors.js';
 import type { Operation, Program } from '../program/program.js';
 import type { Inputs } from './engine.js';
-
-interface Complaint {
-  readonly expected: string;
-  readonly got: string;
-}
 
 /** What is wrong with the values, if anything. */
 type Rule = (values: Int32Array, all: Inputs) => Complaint | undefined;

@@ -1,13 +1,8 @@
 /** Whether an engine can do what is asked of `load`: said the same way by every engine, and before anything is made. */
-import { GalvaniError } from '../errors.js';
+import { type Complaint, GalvaniError } from '../errors.js';
 import type { Engine, LoadOptions } from './engine.js';
 
 type Described = Pick<Engine, 'name' | 'capabilities'>;
-
-interface Complaint {
-  readonly expected: string;
-  readonly got: string;
-}
 
 /** What the engine cannot do of it, if anything. */
 export function complaintAbout(

@@ -4,14 +4,14 @@
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { ErrorParts } from '../../errors.js';
+import type { Complaint } from '../../errors.js';
 import type { Candidate } from './binding.js';
 
 /** `version` of the library, or `error`: why it cannot be used. */
 export interface Probed {
   readonly version?: string;
   readonly isUsingGpu?: boolean;
-  readonly error?: Pick<ErrorParts, 'expected' | 'got'>;
+  readonly error?: Complaint;
 }
 
 export interface Probe extends Probed {

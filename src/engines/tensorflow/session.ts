@@ -51,7 +51,7 @@ export class Session {
       }
       const names = feeds.map(({ tensor }) => tensor).join(',');
       const before = performance.now();
-      const results = binding.runSavedModel(this.#id, tensors.slice(), names, fetches.join(','));
+      const results = binding.runSavedModel(this.#id, tensors, names, fetches.join(','));
       const callMs = performance.now() - before;
       for (const { id } of results) tensors.push(id);
       const values = results.map(({ id }) => binding.tensorDataSync(id));

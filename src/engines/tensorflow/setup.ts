@@ -9,7 +9,7 @@ import { explainWriteError } from '../../files.js';
 import { formatBytes } from '../../report/table.js';
 import { type Candidate, type Device, findCandidates, setupFolder } from './binding.js';
 import { probeBinding } from './probe.js';
-import { missingTool, type SetupStep, setupBytes, setupHindrance, setupPrelude, setupSteps } from './setupSteps.js';
+import { missingTool, type SetupStep, setupHindrance, setupPrelude, setupSteps } from './setupSteps.js';
 
 /** A binding that was built elsewhere is used as it is. @throws GalvaniError for the first thing that hinders. */
 export function setUp(device: Device, say: (line: string) => void): void {
@@ -33,7 +33,7 @@ export function setUp(device: Device, say: (line: string) => void): void {
   }
   const steps = setupSteps(device);
   const left = steps.filter((step) => !step.isDone());
-  if (left.length > 0) checkMachine(left, folder, setupBytes[device]);
+  if (left.length > 0) checkMachine(left, folder);
   runSteps(steps, setupPrelude(device), folder, say);
   const [ours] = candidates.filter(isOurs);
   const version = checkOpens(ours, 'Remove that folder and run the same command again.');
@@ -52,7 +52,7 @@ function checkOpens(candidate: Candidate, remedy: string): string {
   });
 }
 
-function checkMachine(steps: readonly SetupStep[], folder: string, bytes: number): void {
+function checkMachine(steps: readonly SetupStep[], folder: string): void {
   const missing = [...new Set(steps.flatMap(({ tool }) => (tool && missingTool(tool)) ?? []))];
   if (missing.length > 0) {
     throw new GalvaniError({
@@ -63,6 +63,7 @@ function checkMachine(steps: readonly SetupStep[], folder: string, bytes: number
     });
   }
   makeFolder(folder);
+  const bytes = steps.reduce((sum, step) => sum + (step.bytes ?? 0), 0);
   const { bavail, bsize } = statfsSync(folder);
   if (bavail * bsize < bytes) {
     throw new GalvaniError({

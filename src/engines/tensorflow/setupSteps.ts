@@ -20,6 +20,8 @@ export interface SetupStep {
   /** For `sh -e`, after `setupPrelude`. */
   readonly command: string;
   readonly tool?: SetupTool;
+  /** Of room on the disk that it needs while it runs; a few MB where absent. */
+  readonly bytes?: number;
   isDone(): boolean;
   /** What most likely hinders it. */
   readonly hint: string;
@@ -54,9 +56,6 @@ const wheels: Record<Device, readonly string[]> = {
 
 const cusolver = `-Wl,--no-as-needed,-rpath,'$ORIGIN/../../deps/nvidia/cusolver/lib' "$package/deps/nvidia/cusolver/lib/libcusolver.so.11"`;
 
-/** Room for the folder and, while pip works, the wheels. */
-export const setupBytes: Record<Device, number> = { cpu: 2e9, gpu: 10e9 };
-
 /** Why the steps cannot work on this machine, whatever is installed on it; undefined where they can. */
 export function setupHindrance(): string | undefined {
   if (process.platform === 'linux' && process.arch === 'x64') return undefined;
@@ -88,8 +87,10 @@ export function setupSteps(device: Device): SetupStep[] {
       title: device === 'cpu' ? 'TensorFlow (1.3 GB)' : 'TensorFlow and the CUDA libraries (6 GB)',
       tool: 'python3',
       command: `"$home/python/bin/pip" install --disable-pip-version-check --no-deps --no-compile --ignore-installed ${wheels[device].join(' ')}`,
+      // What it leaves and, while pip works, the wheels.
+      bytes: device === 'cpu' ? 2e9 : 10e9,
       isDone: () => wheels[device].every((wheel) => hasWheel(home, wheel)),
-      hint: network,
+      hint: `${network} The wheels are made for glibc 2.27 and newer.`,
     },
     {
       title: 'the source of the binding',
