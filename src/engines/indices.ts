@@ -84,7 +84,7 @@ function rulesOf(program: Program): Map<number, Rule[]> {
       const most = shape(operation, 3)[1];
       add(fifth, within(most + 1));
       bound(fourth, shape(operation, 1)[0]);
-      add(fourth, inUse(within(shape(operation, 1)[0]), most, nameOf.get(fifth)));
+      add(fourth, within(shape(operation, 1)[0]));
     }
   }
   return rules;

@@ -81,6 +81,17 @@ export function checkValues<V extends SharedVariable>(
   });
 }
 
+/** What a runtime says to calls after `close`. */
+export function closedEngine(stage: string): GalvaniError {
+  return new GalvaniError({
+    stage,
+    expected: 'an engine that is loaded',
+    got: 'one that was closed',
+    remedy: 'Load the programs again.',
+    kind: 'wrongUse',
+  });
+}
+
 function unknownName(what: string, name: string, known: readonly string[]): GalvaniError {
   const nearest = nearestName(name, known);
   return new GalvaniError({

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import '@tensorflow/tfjs-backend-cpu';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend, memory } from '@tensorflow/tfjs-core';
 import type { Engine, Outputs, TypedArray } from '../../src/engines/engine.js';
@@ -15,15 +16,29 @@ import { createTfjsEngine, plainTfjsEngine, tfjsEngine } from '../../src/engines
 import { GalvaniError } from '../../src/errors.js';
 import { add, scale } from '../../src/ops/arithmetic.js';
 import { linear } from '../../src/ops/linear.js';
-import { float32 } from '../../src/ops/operation.js';
+import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
+import { float32, int32 } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
+import type { Program } from '../../src/program/program.js';
+import { release } from '../../src/release.js';
 import { randomWeights, tinyBatch } from '../model/tiny.js';
 import { train, trainProgram } from './agreement.js';
 
 const engines: [string, Engine][] = [
   ['tfjs', tfjsEngine],
   ['tfjs-plain', plainTfjsEngine],
+  ['tfjs on the backend cpu', createTfjsEngine({ backend: 'cpu' })],
 ];
+
+/** A program that adds x to a variable, and puts out the sum. */
+function adding(): Program {
+  const build = new ProgramBuilder();
+  const total = build.variable('total', [3], 'moment');
+  const sum = add(build, total, build.input('x', float32(3)));
+  build.assign('total', sum);
+  build.output('sum', sum);
+  return build.finish();
+}
 
 /** ELECTRA-Small's. */
 const rate = Float32Array.of(5e-4);
@@ -76,13 +91,40 @@ for (const [name, engine] of engines) {
       assert.equal(memory().numTensors, before);
     });
 
+    test('what it hands out is the caller’s: overwritten or given back, it leaves the variables alone', async () => {
+      const runtime = await engine.load({ program: adding() });
+      const x = Float64Array.of(1, 2, 3);
+      const { sum } = await (await runtime.submit('program', { x })).outputs;
+      sum.fill(99);
+      (await runtime.read('total')).fill(99);
+      release((await runtime.snapshot()).values());
+      assert.deepEqual(await runtime.read('total'), Float32Array.of(1, 2, 3));
+      const next = await (await runtime.submit('program', { x })).outputs;
+      assert.deepEqual(next.sum, Float32Array.of(2, 4, 6));
+      await runtime.close();
+    });
+
+    test('closing lets what was submitted run, and all that comes later is refused', async () => {
+      const runtime = await engine.load({ program: adding() });
+      const x = Float32Array.of(1, 2, 3);
+      const { outputs } = await runtime.submit('program', { x });
+      await Promise.all([runtime.close(), runtime.close()]);
+      assert.deepEqual((await outputs).sum, x);
+      const { numTensors } = memory();
+      for (const call of [
+        () => runtime.submit('program', { x }),
+        () => runtime.profile('program', { x }),
+        () => runtime.read('total'),
+        () => runtime.snapshot(),
+        () => runtime.write(new Map([['total', x]])),
+      ]) {
+        await assert.rejects(call(), /^GalvaniError: tfjs: expected an engine that is loaded, got one that was closed/);
+      }
+      assert.equal(memory().numTensors, numTensors);
+    });
+
     test('inputs may be refilled as soon as they are consumed, and runs keep their order', async () => {
-      const build = new ProgramBuilder();
-      const total = build.variable('total', [3], 'moment');
-      const sum = add(build, total, build.input('x', float32(3)));
-      build.assign('total', sum);
-      build.output('sum', sum);
-      const runtime = await engine.load({ program: build.finish() });
+      const runtime = await engine.load({ program: adding() });
       const x = new Float32Array(new SharedArrayBuffer(12));
       const sums: Promise<Outputs>[] = [];
       const reads: Promise<TypedArray>[] = [];
@@ -136,6 +178,35 @@ test('a backend that nobody has registered, and a precision that it has not, are
     return true;
   });
   await assert.rejects(tfjsEngine.load({}, { precision: 'bfloat16' }), GalvaniError);
+});
+
+test('targets are ids of the vocabulary also at places that are not in use: look-ups read them all', async () => {
+  const build = new ProgramBuilder();
+  const batch = {
+    targets: build.input('targets', int32(1, 2)),
+    counts: build.input('counts', int32(1)),
+    denominators: build.input('denominators', float32(2)),
+    draw: build.input('draw', int32(4)),
+  };
+  const table = build.variable('table', [5, 4], 'parameter');
+  const bias = build.variable('bias', [5], 'parameter');
+  const attributes = { sample: false, temperature: 1, disallowCorrect: false, stream: 1 };
+  build.output(
+    'loss',
+    maskedLmHead(build, build.input('hidden', float32(1, 2, 4)), table, bias, batch, attributes).loss,
+  );
+  const runtime = await plainTfjsEngine.load({ program: build.finish() });
+  const submit = (target: number) =>
+    runtime.submit('program', {
+      hidden: new Float32Array(8),
+      targets: Int32Array.of(0, target),
+      counts: Int32Array.of(1),
+      denominators: Float32Array.of(1, 1),
+      draw: new Int32Array(4),
+    });
+  for (const target of [-1, 5]) await assert.rejects(submit(target), /targets to hold numbers in \[0, 5\), got/);
+  await (await submit(4)).outputs;
+  await runtime.close();
 });
 
 test('programs beyond the memory of WebAssembly are refused before anything is allocated', async () => {

@@ -4,6 +4,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { GalvaniError } from '../../errors.js';
+import { closedEngine } from '../programs.js';
 import type { Candidate } from './binding.js';
 import { memoryOf, type Ran, type Run } from './session.js';
 import type { Answer, Opened, Request } from './worker.js';
@@ -67,7 +68,7 @@ export class SessionThread {
   async close(): Promise<void> {
     if (this.#failure) return;
     const done = this.#ask<void>({ kind: 'close' });
-    this.#failure = closed();
+    this.#failure = closedEngine('tensorflow');
     try {
       await done;
     } finally {
@@ -101,14 +102,4 @@ export class SessionThread {
     });
     for (const { reject } of this.#waiting.splice(0)) reject(this.#failure);
   }
-}
-
-function closed(): GalvaniError {
-  return new GalvaniError({
-    stage: 'tensorflow',
-    expected: 'an engine that is loaded',
-    got: 'one that was closed',
-    remedy: 'Load the programs again.',
-    kind: 'wrongUse',
-  });
 }

@@ -17,6 +17,8 @@ export interface Backend {
   readonly build: string;
   /** Most bytes that its tensors may take. */
   readonly mostBytes: number;
+  /** Whether what is read of a tensor may be the array that the backend itself goes on with. */
+  readonly readsOwnArrays: boolean;
   /** Bytes that it has taken from the machine, where it knows. */
   heldBytes(): number;
 }
@@ -34,7 +36,7 @@ export async function openBackend(name: string, withKernels: boolean): Promise<B
     });
   }
   if (!(await setBackend(name))) throw notStarted(name);
-  return { name, build: name, mostBytes: Number.MAX_SAFE_INTEGER, heldBytes: () => 0 };
+  return { name, build: name, mostBytes: Number.MAX_SAFE_INTEGER, readsOwnArrays: true, heldBytes: () => 0 };
 }
 
 /** Operations after this call run on it. */
@@ -57,7 +59,7 @@ async function startWasm(): Promise<Backend> {
   if (!(await startWasmBackend(() => setBackend('wasm')))) throw notStarted('wasm');
   const module = moduleOf(backend() as BackendWasm);
   refuseAddressZero(module);
-  return { name: 'wasm', build: 'wasm', mostBytes, heldBytes: () => module.HEAPU8.byteLength };
+  return { name: 'wasm', build: 'wasm', mostBytes, readsOwnArrays: false, heldBytes: () => module.HEAPU8.byteLength };
 }
 
 function openOwn(): Promise<Backend> {

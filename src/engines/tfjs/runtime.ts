@@ -26,6 +26,7 @@ import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
 import {
   checkInputs,
   checkValues,
+  closedEngine,
   findProgram,
   findVariable,
   type SharedVariable,
@@ -54,6 +55,7 @@ export class TfjsRuntime implements Runtime {
   #last: Promise<unknown> = Promise.resolve();
   #beforeLast: Promise<unknown> = Promise.resolve();
   #turnAt = 0;
+  #isClosed = false;
 
   /** @throws GalvaniError when the programs do not fit the backend's memory. */
   constructor(build: string, backend: Backend, programs: Readonly<Record<string, Program>>) {
@@ -89,7 +91,7 @@ export class TfjsRuntime implements Runtime {
 
   async read(name: string): Promise<TypedArray> {
     findVariable(this.#shared, name);
-    return this.#inOrder(async () => (await this.#variables.get(name)!.data()) as TypedArray);
+    return this.#inOrder(() => this.#download(this.#variables.get(name)!));
   }
 
   async write(values: ReadonlyMap<string, TypedArray>): Promise<void> {
@@ -98,7 +100,7 @@ export class TfjsRuntime implements Runtime {
       activate(this.#backend);
       for (const { name, shape } of variables) {
         // A copy: some backends keep the array that they are given.
-        this.#replace(name, tensor(Float32Array.from(values.get(name)!), [...shape]));
+        this.#replace(name, tensor(new Float32Array(values.get(name)!), [...shape]));
       }
     });
   }
@@ -106,7 +108,7 @@ export class TfjsRuntime implements Runtime {
   async snapshot(): Promise<Map<string, TypedArray>> {
     return this.#inOrder(async () => {
       const values = new Map<string, TypedArray>();
-      for (const [name, variable] of this.#variables) values.set(name, (await variable.data()) as TypedArray);
+      for (const [name, variable] of this.#variables) values.set(name, await this.#download(variable));
       return values;
     });
   }
@@ -135,10 +137,10 @@ export class TfjsRuntime implements Runtime {
   }
 
   async close(): Promise<void> {
-    await this.#inOrder(async () => {
-      for (const variable of this.#variables.values()) variable.dispose();
-      this.#variables.clear();
-    });
+    this.#isClosed = true;
+    await this.#last;
+    for (const variable of this.#variables.values()) variable.dispose();
+    this.#variables.clear();
   }
 
   #checked(name: string, inputs: Inputs): Loaded {
@@ -149,6 +151,7 @@ export class TfjsRuntime implements Runtime {
   }
 
   #inOrder<T>(action: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw closedEngine('tfjs');
     const result = this.#last.then(action);
     this.#beforeLast = this.#last;
     this.#last = result.catch(() => {});
@@ -179,7 +182,7 @@ export class TfjsRuntime implements Runtime {
         if (performance.now() - this.#turnAt > turnMs) await this.#takeTurn();
       }
       const entries = Object.entries(program.outputs).map(async ([name, number]) => {
-        return [name, await this.#tensorOf(program, values, number).data()];
+        return [name, await this.#download(this.#tensorOf(program, values, number))];
       });
       const outputs: Outputs = Object.fromEntries(await Promise.all(entries));
       this.#assign(program, values);
@@ -237,15 +240,26 @@ export class TfjsRuntime implements Runtime {
     for (const [name, value] of next) this.#replace(name, value);
   }
 
+  /** Values for the caller to keep, to change, and to give back the memory of. */
+  async #download(value: Tensor): Promise<TypedArray> {
+    const values = (await value.data()) as TypedArray;
+    return this.#backend.readsOwnArrays ? values.slice() : values;
+  }
+
   #replace(name: string, value: Tensor): void {
     this.#variables.get(name)?.dispose();
     this.#variables.set(name, keep(value));
   }
 }
 
-/** Arrays of their own: those of the caller may be refilled as soon as the program is queued. */
+/** Arrays of their own, in the types of tensors: those of the caller may be refilled as soon as the program is queued. */
 function copiesOf(inputs: Inputs): Inputs {
-  return Object.fromEntries(Object.entries(inputs).map(([name, values]) => [name, values.slice()]));
+  return Object.fromEntries(
+    Object.entries(inputs).map(([name, values]) => [
+      name,
+      values instanceof Int32Array ? values.slice() : new Float32Array(values),
+    ]),
+  );
 }
 
 /** By operation: what it reads last, and what it writes for nobody. */

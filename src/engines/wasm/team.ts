@@ -9,6 +9,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { Control } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
+import { closedEngine } from '../programs.js';
 import { slots } from './layout.js';
 import type { WorkerSettings } from './worker.js';
 
@@ -109,7 +110,7 @@ export class Team {
     }
     if (this.#isClosing) return;
     this.#isClosing = true;
-    this.#failure ??= closed();
+    this.#failure ??= closedEngine('wasm');
     this.#hand(0);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
@@ -162,14 +163,4 @@ export class Team {
     for (const worker of this.#workers) void worker.terminate();
     return this.#failure;
   }
-}
-
-function closed(): GalvaniError {
-  return new GalvaniError({
-    stage: 'wasm',
-    expected: 'an engine that is loaded',
-    got: 'one that was closed',
-    remedy: 'Load the programs again.',
-    kind: 'wrongUse',
-  });
 }
