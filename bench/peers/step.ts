@@ -157,10 +157,11 @@ class Peer {
 }
 
 async function oursOf(question: Question, settings: Settings): Promise<Contestant[]> {
-  const { model, batchSize, sequenceLength, data, threads, steps, precisions } = settings;
+  const { model, batchSize, sequenceLength, data, steps, precisions } = settings;
   const contestants: Contestant[] = [];
   for (const engine of settings.engines) {
     const { capabilities } = await loadEngine(engine);
+    const threads = Math.min(settings.threads, capabilities.mostThreads);
     for (const precision of precisions.filter((one) => capabilities.precisions.includes(one))) {
       const flags = { engine, precision, model, batchSize, sequenceLength, threads, steps, data };
       contestants.push({
@@ -281,7 +282,7 @@ const command = new Command('step')
   .option('--data <dir>', 'dataset made by "galvani prepare" (default: full rows of random ids)')
   .option('--batch-size <b>', 'rows of a batch', parseCount, 16)
   .option('--sequence-length <t>', 'places of a row', parseCount, 128)
-  .option('--threads <n>', 'compute threads of each', parseCount, defaultThreads())
+  .option('--threads <n>', 'compute threads of each that takes so many', parseCount, defaultThreads())
   .option('--steps <n>', 'steps a run', parseCount, 9)
   .option('--rounds <n>', 'runs of each', parseCount, 5)
   .option('--engines <names>', 'of ours', list, ['wasm', 'tensorflow'])

@@ -62,7 +62,7 @@ Examples:
     .option('--sequence-length <t>', 'places of a row', parseCount, 128)
     .option('--precision <name>', 'float32 or bfloat16 (engine tensorflow): of products and attention')
     .option('--deterministic', 'results that repeat bit for bit, on every engine')
-    .option('--threads <n>', 'compute threads', parseCount, defaultThreads())
+    .option('--threads <n>', 'compute threads (default: all cores, where the engine takes more than one)', parseCount)
     .option('--steps <n>', 'steps to time', parseCount, 7)
     .option('--json', 'print one JSON object')
     .action(async ({ json, ...settings }) => {

@@ -9,7 +9,7 @@ import { presetTraining, type Setting, settingsOf, type TrainingConfig, withSett
 import { describeMetrics } from '../training/describe.js';
 import { planRun } from '../training/dryRun.js';
 import { type PretrainEvent, type PretrainResult, pretrain } from '../training/pretrain.js';
-import { defaultThreads, parseCount } from './options.js';
+import { parseCount } from './options.js';
 
 interface Options {
   data: string;
@@ -18,7 +18,7 @@ interface Options {
   engine: string;
   precision?: Precision;
   deterministic?: boolean;
-  threads: number;
+  threads?: number;
   workers: number;
   maxMinutes?: number;
   config?: string;
@@ -56,7 +56,7 @@ export function define(command: Command): void {
     .option('--seed <s>', 'of weights, order, masks and draws', parseNumber)
     .option('--checkpoint-every <n>', 'steps between checkpoints', parseCount)
     .option('--evaluate-every <n>', 'steps between evaluations', parseCount)
-    .option('--threads <n>', 'compute threads', parseCount, defaultThreads())
+    .option('--threads <n>', 'compute threads (default: all cores, where the engine takes more than one)', parseCount)
     .option('--workers <n>', 'threads that make batches', parseCount, 1)
     .option('--max-minutes <m>', 'write a checkpoint and stop after so long (exit code 75)', parseNumber)
     .option('--config <file>', 'settings as JSON, named as in a run’s config.json')

@@ -28,6 +28,8 @@ export interface Engine {
   readonly name: string;
   readonly capabilities: {
     readonly precisions: readonly Precision[];
+    /** Most compute threads that can be asked for; 1 where a program runs on the thread that submits it. */
+    readonly mostThreads: number;
     /** Whether equal inputs give equal bits; where always, for any number of threads. */
     readonly deterministic: 'always' | 'on request' | 'never';
     /** Dropout and noise are the draws of src/random/streams.ts. */

@@ -9,15 +9,16 @@ export function complaintAbout(
   { name, capabilities }: Described,
   { precision, deterministic, threads }: LoadOptions,
 ): Complaint | undefined {
-  const { precisions } = capabilities;
+  const { precisions, mostThreads } = capabilities;
   if (precision !== undefined && !precisions.includes(precision)) {
     return { expected: `precision ${precisions.join(' or ')} with engine ${name}`, got: precision };
   }
   if (deterministic && capabilities.deterministic === 'never') {
     return { expected: 'an engine whose results repeat bit for bit', got: name };
   }
-  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= 1024)) {
-    return { expected: '1 to 1024 threads', got: `${threads}` };
+  if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) {
+    const possible = mostThreads === 1 ? '1 compute thread' : `1 to ${mostThreads} compute threads`;
+    return { expected: `${possible} with engine ${name}`, got: `${threads}` };
   }
   return undefined;
 }

@@ -118,7 +118,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
   if (dataset) checkData(dataset, config);
   const [stage] = stagesOf(config);
   const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, sequenceLength), 'bench');
-  const engine = await loadEngine(options.engine);
+  const engine = await loadEngine(options.engine, options);
   const start = performance.now();
   const runtime = await engine.load(programs, options);
   try {

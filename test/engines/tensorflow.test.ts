@@ -419,7 +419,10 @@ test('an engine that cannot do what is asked is refused with those that can', as
     loadEngine('wasm', { precision: 'float8' as 'float32' }),
     /got float8\. No engine can; choose another setting/,
   );
-  await rejectsWith(loadEngine('tensorflow', { threads: 0 }), /expected 1 to 1024 threads, got 0/);
+  await rejectsWith(
+    loadEngine('tensorflow', { threads: 0 }),
+    /expected 1 to 1024 compute threads with engine tensorflow, got 0/,
+  );
   assert.equal((await loadEngine('tensorflow', { precision: 'bfloat16', deterministic: true })).name, 'tensorflow');
 });
 

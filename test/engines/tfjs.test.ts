@@ -11,6 +11,7 @@ import '@tensorflow/tfjs-backend-cpu';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend, memory } from '@tensorflow/tfjs-core';
 import type { Engine, Outputs, TypedArray } from '../../src/engines/engine.js';
+import { loadEngine } from '../../src/engines/index.js';
 import { openBackend } from '../../src/engines/tfjs/backend.js';
 import { createTfjsEngine, plainTfjsEngine, tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
 import { GalvaniError } from '../../src/errors.js';
@@ -178,6 +179,11 @@ test('a backend that nobody has registered, and a precision that it has not, are
     return true;
   });
   await assert.rejects(tfjsEngine.load({}, { precision: 'bfloat16' }), GalvaniError);
+});
+
+test('more threads than its one are refused, with the engines that take them', async () => {
+  await assert.rejects(tfjsEngine.load({}, { threads: 2 }), /expected 1 compute thread with engine tfjs, got 2/);
+  await assert.rejects(loadEngine('tfjs-plain', { threads: 2 }), /got 2\. Choose --engine wasm or tensorflow, or/);
 });
 
 test('targets are ids of the vocabulary also at places that are not in use: look-ups read them all', async () => {

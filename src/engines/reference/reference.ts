@@ -25,7 +25,13 @@ const mostFlops = 20e9;
 
 export const referenceEngine: Engine = {
   name: 'reference',
-  capabilities: { precisions: ['float64'], deterministic: 'always', exactDraws: true, maxBytes: 2 ** 33 },
+  capabilities: {
+    precisions: ['float64'],
+    mostThreads: 1,
+    deterministic: 'always',
+    exactDraws: true,
+    maxBytes: 2 ** 33,
+  },
   async load(programs, options = {}) {
     checkOptions(referenceEngine, options);
     for (const [name, program] of Object.entries(programs)) {

@@ -24,6 +24,7 @@ export const tensorflowEngine: Engine = {
   name: 'tensorflow',
   capabilities: {
     precisions: ['float32', 'bfloat16'],
+    mostThreads: 1024,
     // On a GPU when asked for; on a CPU always, for one number of threads.
     deterministic: 'on request',
     exactDraws: true,

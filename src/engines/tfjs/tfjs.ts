@@ -24,6 +24,7 @@ export function createTfjsEngine({ backend = 'wasm', kernels = true }: TfjsOptio
     name: kernels ? 'tfjs' : 'tfjs-plain',
     capabilities: {
       precisions: ['float32'],
+      mostThreads: 1,
       deterministic: isWasm ? 'always' : 'never',
       exactDraws: true,
       maxBytes: isWasm ? mostBytes : Number.MAX_SAFE_INTEGER,

@@ -18,7 +18,13 @@ import { Team } from './team.js';
 export function createWasmEngine(build?: WasmBuild): Engine {
   const engine: Engine = {
     name: 'wasm',
-    capabilities: { precisions: ['float32'], deterministic: 'always', exactDraws: true, maxBytes: mostBytes },
+    capabilities: {
+      precisions: ['float32'],
+      mostThreads: 1024,
+      deterministic: 'always',
+      exactDraws: true,
+      maxBytes: mostBytes,
+    },
     async load(programs, options = {}) {
       checkOptions(engine, options);
       return load(programs, options.threads ?? availableParallelism(), build);
