@@ -398,6 +398,32 @@ test('a library for GPUs that ends the process that opens it is an error with a 
   await thread.close();
 });
 
+test('of each way in which the library and CUDA say that memory ran out, the bytes are told where they are said', () => {
+  // As the strings of libtensorflow_cc 2.21.0 have them; the last is a status of cuBLAS.
+  for (const [text, wanted] of [
+    [
+      'OOM when allocating tensor with shape[16,1000,1000] and type float on /device:GPU:0 by allocator GPU_0_bfc',
+      '64.0 MB',
+    ],
+    ['OOM when allocating tensor of shape [16,1000,1000] and type bfloat16', '32.0 MB'],
+    ['Out of memory while trying to allocate 3000000000 bytes.', '3.0 GB'],
+    ['Out of memory allocating 3000000000 bytes.', '3.0 GB'],
+    ['Failed to allocate request for 1.50GiB (1610612736B) on device ordinal 0', '1.6 GB'],
+    ['failed to allocate 4096 bytes of memory', '4.1 kB'],
+    ['failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED', undefined],
+  ] as const) {
+    const told = explain(new Error(`Session fail to run with error: ${text}`), { train }, 'train');
+    assert.ok(told instanceof GalvaniError, text);
+    const expected = wanted === undefined ? 'more memory' : `${wanted} of memory`;
+    assert.deepEqual(
+      { expected: told.parts.expected, where: told.parts.where },
+      { expected, where: 'program train' },
+      text,
+    );
+    assert.match(told.parts.remedy, /^Choose --micro-batch-size \d+, /);
+  }
+});
+
 test('ELECTRA-Small takes at most 8 bytes a token, and puts out scalars', () => {
   const preset = presetTraining('small', 30522);
   const size = { name: 'batch_size', value: 16, from: '' };

@@ -38,10 +38,10 @@ function placeOf(text: string, programs: Programs): string | undefined {
 
 /** Bytes that were not to be had, 0 where the text does not say how many; undefined where memory is not the matter. */
 function bytesAsked(text: string): number | undefined {
-  if (!/\bOOM\b|out of memory|RESOURCE_EXHAUSTED|failed to allocate/i.test(text)) return undefined;
+  if (!/\bOOM\b|out of memory|RESOURCE_EXHAUSTED|failed to allocate|\w+_ALLOC_FAILED/i.test(text)) return undefined;
   const tensor = /shape\s?\[([\d,]*)\] and type (\w+)/.exec(text);
   if (tensor) return sizeOf(tensor[1].split(',').map(Number)) * (elementBytes[tensor[2]] ?? 4);
-  const amount = /allocate ([\d.]+) ?(bytes|[KMGT]?i?B)/i.exec(text);
+  const amount = /allocat(?:e|ing)(?: request for)? ([\d.]+) ?(bytes|[KMGT]?i?B)/i.exec(text);
   return amount ? Math.round(Number(amount[1]) * 1024 ** Math.max(0, 'BKMGT'.indexOf(amount[2][0].toUpperCase()))) : 0;
 }
 
