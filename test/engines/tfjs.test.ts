@@ -13,6 +13,7 @@ import { backend, memory } from '@tensorflow/tfjs-core';
 import type { Engine, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { loadEngine } from '../../src/engines/index.js';
 import { openBackend } from '../../src/engines/tfjs/backend.js';
+import { loadKernels } from '../../src/engines/tfjs/page.js';
 import { createTfjsEngine, plainTfjsEngine, tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
 import { GalvaniError } from '../../src/errors.js';
 import { add, scale } from '../../src/ops/arithmetic.js';
@@ -24,6 +25,8 @@ import type { Program } from '../../src/program/program.js';
 import { release } from '../../src/release.js';
 import { randomWeights, tinyBatch } from '../model/tiny.js';
 import { train, trainProgram } from './agreement.js';
+
+const engineFolder = fileURLToPath(new URL('../../src/engines/tfjs/', import.meta.url));
 
 const engines: [string, Engine][] = [
   ['tfjs', tfjsEngine],
@@ -247,21 +250,32 @@ test('the backend leaves no listeners for errors of the whole process', async ()
   }
 });
 
-test('all that the engine imports can be loaded by a page; one file imports from Node, when it finds itself there', () => {
-  const start = fileURLToPath(new URL('../../src/engines/tfjs/tfjs.js', import.meta.url));
+test('all that the engine imports can be loaded by a page, where page.js stands for what is of Node', () => {
   const seen = new Set<string>();
-  const later = new Set<string>();
   const visit = (file: string) => {
     if (seen.has(file)) return;
     seen.add(file);
     const text = readFileSync(file, 'utf8');
-    if (/\bimport\(/.test(text)) later.add(path.basename(file));
-    for (const [, target] of text.matchAll(/^(?:import|export)\b[^;]*?from '([^']+)'/gm)) {
+    assert.doesNotMatch(text, /\bimport\(|\brequire\(|\bprocess\.\w|\bBuffer\b/, file);
+    for (const [, target] of text.matchAll(/^(?:import|export)\b[^;]*?'([^']+)'/gm)) {
       assert.ok(!target.startsWith('node:'), `${target} is imported by ${file}`);
       if (target.startsWith('.')) visit(path.resolve(path.dirname(file), target));
+      if (target === '#tfjs-platform') visit(path.join(engineFolder, 'page.js'));
     }
   };
-  visit(start);
+  visit(path.join(engineFolder, 'tfjs.js'));
   assert.ok(seen.size > 60);
-  assert.deepEqual([...later], ['platform.js']);
+  assert.ok(seen.has(path.join(engineFolder, 'page.js')));
+});
+
+test('a page fetches the kernels, and is told which file is not there', async ({ mock }) => {
+  const fetched = mock.method(globalThis, 'fetch', async (url: URL) => new Response(readFileSync(url)));
+  const { module } = await loadKernels();
+  const env = { memory: new WebAssembly.Memory({ initial: 1 }), now: () => 0 };
+  assert.equal(typeof new WebAssembly.Instance(module, { env }).exports.walk, 'function');
+  fetched.mock.mockImplementation(async () => new Response('', { status: 404, statusText: 'Not Found' }));
+  await assert.rejects(
+    loadKernels(),
+    /expected the kernels for the wasm backend, got 404 Not Found \(file:.*\/eager.*\.wasm\)/,
+  );
 });

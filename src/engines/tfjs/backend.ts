@@ -3,12 +3,13 @@
  * tfjs has one active backend a process; whoever runs operations makes theirs active first.
  */
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
+import '@tensorflow/tfjs-backend-wasm';
 import { backend, env, findBackend, findBackendFactory, getBackend, setBackend } from '@tensorflow/tfjs-core';
+import { loadKernels, startWasmBackend } from '#tfjs-platform';
 import { GalvaniError } from '../../errors.js';
 import { mostBytes } from '../wasm/layout.js';
 import { registerOwnBackend } from './kernels/index.js';
 import { ownBackendName } from './kernels/kernel.js';
-import { loadKernels, startWasmBackend } from './platform.js';
 import { moduleOf, refuseAddressZero } from './wasmModule.js';
 
 export interface Backend {
