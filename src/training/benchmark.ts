@@ -192,7 +192,10 @@ async function measureLoop(bench: Bench, loader: Loader, steps: number): Promise
       if (!batch) throw new Error('internal: the training split ended');
       if (step >= warmUpSteps) tokens += batch.tokenCount;
       const outputs = await submitBatch(bench.runtime, batch, callsOfStep(bench, batch));
-      unread.push(Promise.all(outputs).then(() => void ends.push(performance.now())));
+      const read = Promise.all(outputs).then(() => void ends.push(performance.now()));
+      // It is awaited some steps later: what failed must not end the process before that.
+      read.catch(() => {});
+      unread.push(read);
       if (unread.length > mostUnread) await unread.shift();
     }
     await Promise.all(unread);

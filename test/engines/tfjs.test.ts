@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import '@tensorflow/tfjs-backend-cpu';
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import { backend, memory } from '@tensorflow/tfjs-core';
-import type { Engine, Outputs, TypedArray } from '../../src/engines/engine.js';
+import type { Engine, Outputs, Runtime, TypedArray } from '../../src/engines/engine.js';
 import { loadEngine } from '../../src/engines/index.js';
 import { openBackend } from '../../src/engines/tfjs/backend.js';
 import { loadKernels } from '../../src/engines/tfjs/page.js';
@@ -66,6 +66,22 @@ for (const [name, engine] of engines) {
         assert.deepEqual([...new Set(y)], [8 * 2 ** step]);
       }
       await runtime.close();
+    });
+
+    test('training goes on from a snapshot in another runtime with the same bits', async () => {
+      const { model, program } = trainProgram(0.1);
+      const runtimes = [await engine.load({ program }), await engine.load({ program })];
+      const step = async (runtime: Runtime, number: number) => {
+        const inputs = { ...tinyBatch(number), draw: Int32Array.of(5, 6, number, 0), rate };
+        return (await runtime.submit('program', inputs)).outputs;
+      };
+      const [first, second] = runtimes;
+      await randomWeights(first, model, 3);
+      for (const number of [0, 1]) await step(first, number);
+      await second.write(await first.snapshot());
+      for (const number of [2, 3]) assert.deepEqual(await step(second, number), await step(first, number));
+      assert.deepEqual(await second.snapshot(), await first.snapshot());
+      for (const runtime of runtimes) await runtime.close();
     });
 
     test('nothing is left behind by steps, failed steps, reading, writing and closing', async () => {

@@ -129,13 +129,6 @@ test('erf is within 5 ulp at every length, and NaN stays NaN', () => {
       }
     });
   }
-  tidy(() =>
-    assert.ok(
-      erf(tensor1d([1, 2, 3, 4, Number.NaN]))
-        .dataSync()
-        .at(-1) !== 0,
-    ),
-  );
   assert.ok(Number.isNaN(tidy(() => erf(tensor1d([1, 2, 3, 4, Number.NaN])).dataSync()[4])));
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openLoader } from '../../src/batching/loader.js';
+import { WasmRuntime } from '../../src/engines/wasm/runtime.js';
 import { measureStep } from '../../src/training/benchmark.js';
 import { needTensorflow } from '../tensorflow.js';
 import { makeFolder, writeDataset } from './runs.js';
@@ -44,6 +45,18 @@ test('on a dataset it is the loop of training: real tokens count, and how long i
   assert.ok(figures.stallFraction! >= 0 && figures.stallFraction! < 1);
   assert.ok(figures.eventLoopDelayP99Ms! > 0);
   assert.equal(figures.operations, undefined);
+});
+
+test('a step that fails in the loop ends the bench with its own error, however late it is read', async ({ mock }) => {
+  const data = await writeDataset(path.join(makeFolder('bench'), 'data'));
+  const outputs = Promise.reject(new Error('of one step'));
+  outputs.catch(() => {});
+  // The fourth step: one runs before the loop.
+  mock
+    .method(WasmRuntime.prototype, 'submit')
+    .mock.mockImplementationOnce(async () => ({ consumed: Promise.resolve(), outputs }), 3);
+  const shape = { model: 'tiny', batchSize: 4, sequenceLength: 16, threads: 1, steps: 9 };
+  await assert.rejects(measureStep({ engine: 'wasm', ...shape, data }), /^Error: of one step$/);
 });
 
 test('the float64 engine knows of no peak', async () => {

@@ -12,7 +12,7 @@ import { openBackend } from './backend.js';
 import { TfjsRuntime } from './runtime.js';
 
 export interface TfjsOptions {
-  /** `wasm`, or the name under which a backend has been registered with TensorFlow.js. */
+  /** `wasm`, or the name of a backend that is registered with TensorFlow.js and can be read synchronously. */
   backend?: string;
   /** The project's kernels beside those of the wasm backend. Default: true; other backends have none. */
   kernels?: boolean;
