@@ -258,6 +258,19 @@ test('memory that the backend is refused is an error, not address 0', async () =
   );
 });
 
+test('variables that there is memory for are given back where there is none for all', async ({ mock }) => {
+  const { program } = trainProgram(0);
+  await openBackend('wasm', false);
+  const { numTensors } = memory();
+  const { wasm } = backend() as BackendWasm;
+  const refuse = () => {
+    throw new Error('no memory');
+  };
+  mock.method(wasm as unknown as { _malloc(bytes: number): number }, '_malloc').mock.mockImplementationOnce(refuse, 5);
+  await assert.rejects(plainTfjsEngine.load({ program }), /no memory/);
+  assert.equal(memory().numTensors, numTensors);
+});
+
 test('the backend leaves no listeners for errors of the whole process', async () => {
   await openBackend('wasm', false);
   for (const name of ['uncaughtException', 'unhandledRejection']) {

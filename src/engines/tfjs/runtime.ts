@@ -72,7 +72,12 @@ export class TfjsRuntime implements Runtime {
     const { variableBytes, valueBytes, totalBytes } = this.memory();
     if (variableBytes + valueBytes > backend.mostBytes) throw tooLarge(backend, totalBytes);
     activate(backend);
-    for (const [name, { shape }] of this.#shared) this.#variables.set(name, zeros([...shape]));
+    try {
+      for (const [name, { shape }] of this.#shared) this.#variables.set(name, zeros([...shape]));
+    } catch (error) {
+      this.#dispose();
+      throw error;
+    }
   }
 
   async submit(name: string, inputs: Inputs): Promise<Ticket> {
@@ -139,6 +144,10 @@ export class TfjsRuntime implements Runtime {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#last;
+    this.#dispose();
+  }
+
+  #dispose(): void {
     for (const variable of this.#variables.values()) variable.dispose();
     this.#variables.clear();
   }
