@@ -1,14 +1,13 @@
 /** `galvani bench`: throughput of each room, as one object with machine, versions, settings and figures. */
 import { readFileSync } from 'node:fs';
 import os from 'node:os';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { measureBatches } from '../batching/benchmark.js';
 import { benchmarkPrepare } from '../corpus/benchmark.js';
 import { engineNames } from '../engines/index.js';
 import { formatTable } from '../report/table.js';
-import { measureTokenization } from '../text/benchmark.js';
-import { resolveSettings } from '../text/profile.js';
-import { Vocabulary } from '../text/vocabulary.js';
+import { benchmarkTokenize } from '../text/benchmark.js';
+import { profiles, resolveSettings } from '../text/profile.js';
 import { measureStep, type OperationFigures } from '../training/benchmark.js';
 import { defaultThreads, parseCount } from './options.js';
 
@@ -22,13 +21,20 @@ Examples:
   );
   command
     .command('tokenize')
-    .description('text → ids on one thread')
+    .description('text → ids, cold and warm, on one thread and on all')
     .requiredOption('--input <file>', 'UTF-8 text')
     .requiredOption('--vocab <file>', 'vocab.txt')
+    .addOption(
+      new Option('--profile <name>', 'whose tokenization to equal')
+        .choices(Object.keys(profiles))
+        .default('huggingface'),
+    )
+    .option('--cased', 'keep case and accents')
+    .option('--threads <n>', 'threads beside one', parseCount, defaultThreads())
     .option('--json', 'print one JSON object')
-    .action(({ input, vocab, json }) => {
-      const figures = measureTokenization(Vocabulary.read(vocab), resolveSettings(), readFileSync(input));
-      print(json, { input, vocab }, figures);
+    .action(async ({ input, vocab, profile, cased, threads, json }) => {
+      const settings = resolveSettings({ profile, lowercase: !cased });
+      print(json, { input, vocab, threads }, await benchmarkTokenize({ input, vocab, settings, threads }));
     });
   command
     .command('prepare')
@@ -84,10 +90,14 @@ function print(isJson: boolean | undefined, settings: object, figures: object): 
 
 function describe({ machine, versions, figures }: { machine: object; versions: object; figures: object }): string {
   const { operations, ...rest } = figures as { operations?: OperationFigures[] };
-  const named = (group: string, values: object) => Object.entries(values).map(([name, value]) => [group + name, value]);
+  const named = (group: string, values: object): [string, unknown][] =>
+    Object.entries(values).flatMap(([name, value]) =>
+      value?.constructor === Object ? named(`${group}${name}.`, value) : [[group + name, value] as [string, unknown]],
+    );
   const entries = [...named('machine.', machine), ...named('versions.', versions), ...named('', rest)];
   const rows = entries.map(([name, value]) => [name, shorten(value)]);
-  const table = rows.map(([name, value]) => `${name.padEnd(28)} ${value}\n`).join('');
+  const width = Math.max(28, ...rows.map(([name]) => name.length));
+  const table = rows.map(([name, value]) => `${name.padEnd(width)} ${value}\n`).join('');
   if (!operations) return table;
   if (operations.length === 0)
     return `${table}\nThis engine runs a program as one call and cannot tell its operations apart.\n`;
