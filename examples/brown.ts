@@ -7,12 +7,12 @@
  */
 import { existsSync } from 'node:fs';
 import { readdir, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
+import { listInputs } from '../src/corpus/inputs.js';
 import { prepare } from '../src/corpus/prepare.js';
+import { trainVocabulary } from '../src/corpus/vocabulary.js';
 import { exitCodes, GalvaniError } from '../src/errors.js';
 import { writeFileDurably } from '../src/files.js';
 import { formatBytes, formatCount, formatSeconds } from '../src/report/table.js';
-import { trainVocabulary } from '../src/text/training.js';
 import { presetTraining, withSettings } from '../src/training/config.js';
 import { describeMetrics } from '../src/training/describe.js';
 import { exportRun } from '../src/training/export.js';
@@ -68,8 +68,10 @@ async function writeVocabulary(): Promise<void> {
     console.log('   already there');
     return;
   }
-  const files = (await readdir(folders.text)).sort().map((name) => path.join(folders.text, name));
-  const { vocabulary, report } = trainVocabulary(files, vocabularySize);
+  const { vocabulary, report } = await trainVocabulary(listInputs([folders.text], []), {
+    size: vocabularySize,
+    threads: 2,
+  });
   await writeFileDurably(folders.vocabulary, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   console.log(
     `   ${report.piecesPerWord.toFixed(2)} pieces a word, ${(100 * report.unknownFraction).toFixed(2)} % unknown`,

@@ -1,18 +1,24 @@
 /** `galvani vocab`: text files → a WordPiece vocabulary of exactly the size asked for. */
 import path from 'node:path';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { listInputs } from '../corpus/inputs.js';
+import { type CountingProgress, trainVocabulary, type VocabularyReport } from '../corpus/vocabulary.js';
 import { GalvaniError } from '../errors.js';
 import { makePlaceFor, writeFileDurably } from '../files.js';
-import { formatCount, formatTable } from '../report/table.js';
-import { trainVocabulary, type VocabularyReport } from '../text/training.js';
-import { parseCount } from './options.js';
+import { openProgress } from '../report/progress.js';
+import { formatBytes, formatCount, formatTable } from '../report/table.js';
+import { type Algorithm, algorithms } from '../text/learner.js';
+import { defaultThreads, parseCount } from './options.js';
 
 interface Flags {
   input: string[];
   size: number;
   output: string;
+  algorithm: Algorithm;
+  unused: number;
+  profile: 'huggingface' | 'electra';
   cased?: boolean;
+  threads: number;
   json?: boolean;
 }
 
@@ -21,13 +27,27 @@ export function define(command: Command): void {
     .requiredOption('--input <path...>', 'text files, and folders whose .txt files are read')
     .requiredOption('--size <count>', 'pieces, special tokens and alphabet included', parseCount)
     .requiredOption('--output <file>', 'where the vocabulary goes, one piece a line')
+    .addOption(
+      new Option(
+        '--algorithm <name>',
+        'how pieces are chosen: as BERT did, or as the trainer of Hugging Face tokenizers',
+      )
+        .choices(algorithms)
+        .default('top-down'),
+    )
+    .option('--unused <count>', 'entries [unused1], … for tokens of your own; 99 for the ids of BERT', parseUnused, 0)
+    .addOption(
+      new Option('--profile <name>', 'whose words to count').choices(['huggingface', 'electra']).default('huggingface'),
+    )
     .option('--cased', 'keep case and accents')
+    .option('--threads <count>', 'counting threads; the file is the same for any number', parseCount, defaultThreads())
     .option('--json', 'print the report as one JSON object')
     .addHelpText(
       'after',
       `
-The same words give the same file, whatever the order of files and lines. Pieces are chosen top-down, by how often they
-occur; of the pieces at the threshold that gives at least --size, the rarest are dropped (ties: the last by bytes).
+The same words give the same file, whatever the order of files and lines. The alphabet is the commonest characters that make
+up 99.99% of the text; a word with any other is [UNK]. top-down takes the largest threshold that gives at least --size pieces
+and drops the rarest of them; merge joins the commonest pair until there are --size. Ties go by bytes.
 
 Example:
   $ printf 'low lower lowest\\nnew newer newest\\nwide wider widest\\n' > words.txt
@@ -36,18 +56,24 @@ Example:
     .action(run);
 }
 
-async function run({ input, size, output, cased, json }: Flags): Promise<void> {
+const parseUnused = (text: string) => (text === '0' ? 0 : parseCount(text));
+
+async function run({ input, output, cased, json, ...settings }: Flags): Promise<void> {
   await makePlaceFor(output);
   const files = listInputs(input, [output]);
   if (files.some((file) => path.resolve(file.path) === path.resolve(output))) throw overInput(output);
-  const { vocabulary, report } = trainVocabulary(
-    files.map((file) => file.path),
-    size,
-    { lowercase: !cased },
+  const progress = openProgress();
+  const onProgress = (state: CountingProgress) => progress.show(() => describeProgress(state));
+  const { vocabulary, report } = await trainVocabulary(files, { ...settings, lowercase: !cased, onProgress }).finally(
+    () => progress.end(),
   );
   await writeFileDurably(output, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   if (json) console.log(JSON.stringify({ output, sha256: vocabulary.sha256, ...report }));
   else process.stdout.write(`${output}\n${formatReport(report)}`);
+}
+
+function describeProgress({ bytesDone, bytesTotal, distinctWords }: CountingProgress): string {
+  return `vocab: ${formatBytes(bytesDone)} of ${formatBytes(bytesTotal)} counted, ${formatCount(distinctWords)} distinct words`;
 }
 
 function overInput(output: string): GalvaniError {
@@ -65,7 +91,7 @@ function formatReport(report: VocabularyReport): string {
   return formatTable([
     ['pieces', formatCount(report.pieces)],
     ['alphabet, characters', formatCount(report.alphabet)],
-    ['least count of a piece', formatCount(report.threshold)],
+    ['least count of a piece', formatCount(report.leastCount)],
     ['words', formatCount(report.words)],
     ['distinct words', formatCount(report.distinctWords)],
     ['unknown tokens', `${(100 * report.unknownFraction).toFixed(3)}%`],

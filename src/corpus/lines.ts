@@ -95,7 +95,7 @@ function readBytes(file: number, buffer: Buffer, at: number, length: number, pos
 
 function unreadable(cause: unknown, where: string): GalvaniError {
   return new GalvaniError({
-    stage: 'prepare',
+    stage: 'corpus',
     expected: 'a file that can be read',
     got: (cause as NodeJS.ErrnoException).code ?? String(cause),
     where,
@@ -107,7 +107,7 @@ function unreadable(cause: unknown, where: string): GalvaniError {
 
 function changedFile(range: Range, size: number): GalvaniError {
   return new GalvaniError({
-    stage: 'prepare',
+    stage: 'corpus',
     expected: `${range.fileBytes} bytes, as when the work was planned`,
     got: String(size),
     where: range.path,
@@ -118,7 +118,7 @@ function changedFile(range: Range, size: number): GalvaniError {
 
 function lineTooLong(range: Range): GalvaniError {
   return new GalvaniError({
-    stage: 'prepare',
+    stage: 'corpus',
     expected: `lines of at most ${maxLineBytes} bytes`,
     got: 'a longer one',
     where: `${range.path}, line that begins in bytes ${range.offset} to ${range.offset + range.length}`,

@@ -5,12 +5,12 @@
  * `break` or signal, ends the threads.
  */
 import { Piscina } from 'piscina';
-import { type ErrorParts, GalvaniError } from '../errors.js';
-
-/** What a worker answers: a result, or the error it met, as data, since an error loses its class between threads. */
-export type Answer<R> = { result: R } | { error: ErrorParts };
+import { GalvaniError } from '../errors.js';
+import type { Answer } from './answer.js';
 
 export interface PoolSettings {
+  /** The command's name, for errors. */
+  stage: string;
   /** Its default export takes a task and returns an Answer. */
   worker: URL;
   workerData: unknown;
@@ -21,7 +21,7 @@ export interface PoolSettings {
 export async function* runInOrder<T, R>(
   tasks: Iterable<T>,
   describe: (task: T) => string,
-  { worker, workerData, threads, signal }: PoolSettings,
+  { stage, worker, workerData, threads, signal }: PoolSettings,
 ): AsyncGenerator<R> {
   const pool = new Piscina({
     filename: worker.href,
@@ -36,9 +36,9 @@ export async function* runInOrder<T, R>(
     failed ??= error;
     void pool.destroy();
   };
-  const stop = () => fail(stopped());
+  const stop = () => fail(stopped(stage));
   // Also a worker that dies between two tasks: its successor might do the same, and its tasks wait for ever.
-  pool.on('error', (cause) => fail(deadWorker('between two ranges', cause)));
+  pool.on('error', (cause) => fail(deadWorker(stage, 'between two ranges', cause)));
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
   const pending: { task: T; answer: Promise<Answer<R>> }[] = [];
@@ -57,7 +57,7 @@ export async function* runInOrder<T, R>(
       const first = pending.shift();
       if (first === undefined) return;
       const answer = await first.answer.catch((cause) => {
-        throw failed ?? deadWorker(describe(first.task), cause);
+        throw failed ?? deadWorker(stage, describe(first.task), cause);
       });
       if ('error' in answer) throw new GalvaniError(answer.error);
       yield answer.result;
@@ -68,9 +68,9 @@ export async function* runInOrder<T, R>(
   }
 }
 
-function deadWorker(where: string, cause: unknown): GalvaniError {
+function deadWorker(stage: string, where: string, cause: unknown): GalvaniError {
   return new GalvaniError({
-    stage: 'prepare',
+    stage,
     expected: 'a worker that finishes its range',
     got: cause instanceof Error ? cause.message : String(cause),
     where,
@@ -79,9 +79,9 @@ function deadWorker(where: string, cause: unknown): GalvaniError {
   });
 }
 
-function stopped(): GalvaniError {
+function stopped(stage: string): GalvaniError {
   return new GalvaniError({
-    stage: 'prepare',
+    stage,
     expected: 'to finish',
     got: 'a signal to stop',
     remedy: 'Nothing half-written was left. Run the same command again to start over.',

@@ -120,6 +120,7 @@ async function writeAll(
   const worker = new URL('./worker.js', import.meta.url);
   try {
     for await (const block of runInOrder<Task, TokenBlock>(tasks, describeTask, {
+      stage: 'prepare',
       worker,
       workerData,
       // More could do nothing; a small corpus on a large machine starts one.

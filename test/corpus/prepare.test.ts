@@ -235,6 +235,7 @@ test('a worker that dies is an error that names its range, not a hang', { timeou
   const seen: number[] = [];
   const run = async () => {
     for await (const answer of runInOrder<number, number>([1, 2, 3, 4, 5, 6], (n) => `task ${n}`, {
+      stage: 'prepare',
       worker,
       workerData: { dieAt: 4 },
       threads: 2,
@@ -248,7 +249,8 @@ test('a worker that dies is an error that names its range, not a hang', { timeou
 
 test('a worker that cannot start is an error, not a hang', { timeout: 60_000 }, async () => {
   const worker = new URL('./mortal.js', import.meta.url);
-  const tasks = runInOrder<number, number>([1], String, { worker, workerData: { dieAt: 'start' }, threads: 2 });
+  const pool = { stage: 'prepare', worker, workerData: { dieAt: 'start' }, threads: 2 };
+  const tasks = runInOrder<number, number>([1], String, pool);
   await assert.rejects(tasks.next(), /expected a worker that finishes its range, got no start/);
 });
 
@@ -259,7 +261,8 @@ test('results wait for their turn, and no more than twice the threads are under 
   }
   const worker = new URL('./mortal.js', import.meta.url);
   const results: number[] = [];
-  for await (const result of runInOrder<number, number>(tasks(), String, { worker, workerData: {}, threads: 3 })) {
+  const pool = { stage: 'prepare', worker, workerData: {}, threads: 3 };
+  for await (const result of runInOrder<number, number>(tasks(), String, pool)) {
     results.push(result);
     assert.ok(started - results.length <= 6);
     await delay(1);

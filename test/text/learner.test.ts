@@ -4,11 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
+import { listInputs } from '../../src/corpus/inputs.js';
+import { trainVocabulary, type VocabularySettings } from '../../src/corpus/vocabulary.js';
 import { GalvaniError } from '../../src/errors.js';
 import { drawWord, keyOfSeed, uniformOfWord } from '../../src/random/philox.js';
-import { learnVocabulary } from '../../src/text/learner.js';
-import { trainVocabulary } from '../../src/text/training.js';
-import { type WordCount, WordCounts } from '../../src/text/word-counts.js';
+import { algorithms, learnVocabulary } from '../../src/text/learner.js';
+import { type CountedWords, WordTable } from '../../src/text/word-table.js';
 import { makeEncoder } from './oracles.js';
 import { randomText } from './random-text.js';
 
@@ -20,10 +21,18 @@ const english =
   'the low lower lowest of the new newer newest were wide wider and the widest , said walking talking walked';
 const heads = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
 
-function countWords(text: string): WordCount[] {
-  const counts = new WordCounts(makeEncoder(uncased));
-  counts.addText(Buffer.from(text));
-  return counts.sorted();
+function countWords(text: string): CountedWords {
+  const table = new WordTable();
+  for (const lines of makeEncoder(uncased).normalizedWords(Buffer.from(text))) table.addLines(lines);
+  return table.words();
+}
+
+function toPairs({ bytes, ends, counts }: CountedWords): [string, number][] {
+  return [...ends].map((end, i) => [Buffer.from(bytes.subarray(ends[i - 1] ?? 0, end - 1)).toString(), counts[i]]);
+}
+
+function learnFrom(files: string[], settings: Partial<VocabularySettings> & { size: number }) {
+  return trainVocabulary(listInputs(files, []), { threads: 2, ...settings });
 }
 
 /** Eight words a line, of one to four syllables, the earlier ones of 10,000 far more often than the later. */
@@ -73,9 +82,9 @@ function learnPlainly(words: [string, number][], threshold: number): Map<string,
 
 test('a threshold gives the pieces of the plain rule', () => {
   const words = countWords(`${english} ${inventText(60).join(' ').replaceAll('é', 'e')}`);
-  const plain = words.map(({ word, count }): [string, number] => [word, count]);
+  const plain = toPairs(words);
   for (const size of [90, 120, 200]) {
-    const { pieces, threshold } = learnVocabulary(words, size);
+    const { pieces, leastCount: threshold } = learnVocabulary(words, { size });
     const rule = learnPlainly(plain, threshold);
     assert.ok(rule.size + heads.length >= size, `threshold ${threshold}`);
     for (const piece of pieces.slice(heads.length)) assert.ok(rule.has(piece), `${piece} at threshold ${threshold}`);
@@ -89,65 +98,77 @@ test('a threshold gives the pieces of the plain rule', () => {
   }
 });
 
-test('the size is met exactly, [PAD] is 0, pieces are distinct, every word of the alphabet has pieces', () => {
+test('the size is met exactly, [PAD] is 0, pieces are distinct, every word of the alphabet has pieces', async () => {
   const text = inventText(400).join('\n');
   const file = path.join(folder, 'sizes.txt');
   writeFileSync(file, text);
-  for (const size of [60, 61, 100, 333]) {
-    const { vocabulary, report } = trainVocabulary([file], size);
-    assert.equal(vocabulary.size, size);
-    assert.equal(report.pieces, size);
-    assert.deepEqual(vocabulary.pieces.slice(0, 5), heads);
-    assert.equal(new Set(vocabulary.pieces).size, size);
-    assert.equal(report.unknownFraction, 0);
-    assert.equal(report.words, 3200);
-    assert.ok(Math.abs(report.piecesPerWord * report.words - report.tokens) < 1e-6);
+  for (const algorithm of algorithms) {
+    for (const size of [60, 61, 100, 333]) {
+      const { vocabulary, report } = await learnFrom([file], { size, algorithm });
+      assert.equal(vocabulary.size, size);
+      assert.equal(report.pieces, size);
+      assert.deepEqual(vocabulary.pieces.slice(0, 5), heads);
+      assert.equal(new Set(vocabulary.pieces).size, size);
+      assert.equal(report.unknownFraction, 0);
+      assert.equal(report.words, 3200);
+      assert.ok(Math.abs(report.piecesPerWord * report.words - report.tokens) < 1e-6);
+    }
   }
 });
 
-test('the same content in any order of lines and files gives the same vocabulary', () => {
+test('the same content in any order, files, cuts and number of threads gives the same vocabulary', async () => {
   const lines = [...inventText(500), ...Array.from({ length: 300 }, (_, n) => randomText(3, n).replaceAll('\n', ' '))];
   const shuffled = lines.map((line, i) => ({ line, key: (i * 7919) % 1009 })).sort((a, b) => a.key - b.key);
-  const whole = path.join(folder, 'whole.txt');
-  const parts = [path.join(folder, 'part-1.txt'), path.join(folder, 'part-2.txt')];
-  writeFileSync(whole, lines.join('\n'));
-  writeFileSync(
-    parts[0],
-    shuffled
-      .slice(0, 333)
-      .map(({ line }) => line)
-      .join('\n'),
-  );
-  writeFileSync(
-    parts[1],
-    `${shuffled
-      .slice(333)
-      .map(({ line }) => line)
-      .join('\n')}\n`,
-  );
-  const one = trainVocabulary([whole], 2400);
-  const two = trainVocabulary(parts, 2400);
-  assert.equal(two.vocabulary.sha256, one.vocabulary.sha256);
-  assert.deepEqual(two.report, one.report);
+  const sorted = shuffled.map(({ line }) => line);
+  const write = (name: string, part: string[], end: string) => {
+    const file = path.join(folder, name);
+    writeFileSync(file, part.join('\n') + end);
+    return file;
+  };
+  const whole = write('whole.txt', lines, '');
+  const parts = [write('part-1.txt', sorted.slice(0, 333), ''), write('part-2.txt', sorted.slice(333), '\n')];
+  for (const algorithm of algorithms) {
+    const settings = { size: 2400, algorithm };
+    const one = await learnFrom([whole], { ...settings, threads: 1 });
+    for (const [threads, rangeBytes] of [
+      [1, 1000],
+      [2, 777],
+      [3, 100],
+    ]) {
+      const two = await learnFrom(parts, { ...settings, threads, rangeBytes });
+      assert.equal(two.vocabulary.sha256, one.vocabulary.sha256);
+      assert.deepEqual(two.report, one.report);
+    }
+  }
 });
 
-test('words are counted through blocks and their borders', () => {
-  const file = path.join(folder, 'blocks.txt');
-  const lines = Array.from({ length: 30_000 }, (_, n) => `${'x'.repeat(n % 97)} überall ${n % 3 === 0 ? 'w' : 'v'}`);
-  writeFileSync(file, lines.join('\n'));
-  const counts = new WordCounts(makeEncoder(uncased));
-  counts.addFile(file);
-  const found = new Map(counts.sorted().map(({ word, count }) => [word, count]));
-  assert.equal(found.get('uberall'), 30_000);
-  assert.equal(found.get('w'), 10_000);
-  assert.equal(found.get('v'), 20_000);
+test('words are counted as a dictionary counts them, through growth, clearing and merging', () => {
+  const lines = Array.from(
+    { length: 30_000 },
+    (_, n) => `${'x'.repeat(n % 97)} überall ${n % 3 === 0 ? 'w' : `v${n}`}`,
+  );
+  const text = lines.join('\n');
+  const expected = new Map<string, number>();
+  for (const word of text.replaceAll('ü', 'u').split(/\s+/)) {
+    if (word !== '') expected.set(word, (expected.get(word) ?? 0) + 1);
+  }
+  assert.deepEqual(new Map(toPairs(countWords(text))), expected);
+
+  const [part, sum] = [new WordTable(), new WordTable()];
+  for (let start = 0; start < lines.length; start += 7000) {
+    part.clear();
+    const piece = Buffer.from(lines.slice(start, start + 7000).join('\n'));
+    for (const words of makeEncoder(uncased).normalizedWords(piece)) part.addLines(words);
+    sum.addCounts(part.words());
+  }
+  assert.deepEqual(new Map(toPairs(sum.words())), expected);
 });
 
 test('a size too small for the alphabet or too large for the text is refused with the bound', () => {
   const words = countWords(english);
   const error = (size: number) => {
     try {
-      learnVocabulary(words, size);
+      learnVocabulary(words, { size });
     } catch (thrown) {
       return thrown as GalvaniError;
     }
@@ -160,11 +181,11 @@ test('a size too small for the alphabet or too large for the text is refused wit
   );
   assert.equal(small.kind, 'wrongUse');
   const least = Number(/at least (\d+)/.exec(small.message)?.[1]);
-  assert.equal(learnVocabulary(words, least).pieces.length, least);
+  assert.equal(learnVocabulary(words, { size: least }).pieces.length, least);
   assert.ok(error(least - 1) instanceof GalvaniError);
   const large = error(100_000) as GalvaniError;
   assert.equal(large.kind, 'badInput');
   const most = Number(/at most (\d+)/.exec(large.message)?.[1]);
-  assert.equal(learnVocabulary(words, most).pieces.length, most);
+  assert.equal(learnVocabulary(words, { size: most }).pieces.length, most);
   assert.ok(error(most + 1) instanceof GalvaniError);
 });

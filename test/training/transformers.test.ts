@@ -4,9 +4,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { writeBrownText } from '../../examples/brown-text.js';
+import { listInputs } from '../../src/corpus/inputs.js';
 import { prepare } from '../../src/corpus/prepare.js';
+import { trainVocabulary } from '../../src/corpus/vocabulary.js';
 import { writeFileDurably } from '../../src/files.js';
-import { trainVocabulary } from '../../src/text/training.js';
 import { presetTraining, withSettings } from '../../src/training/config.js';
 import { exportRun } from '../../src/training/export.js';
 import { pretrain } from '../../src/training/pretrain.js';
@@ -22,7 +23,7 @@ before(async () => {
   const files = writeBrownText(text)
     .slice(0, 40)
     .map((id) => path.join(text, `${id}.txt`));
-  const { vocabulary } = trainVocabulary(files, 1024);
+  const { vocabulary } = await trainVocabulary(listInputs(files, []), { size: 1024, threads: 2 });
   const vocabularyFile = path.join(folder, 'vocab.txt');
   await writeFileDurably(vocabularyFile, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   await prepare({

@@ -1,0 +1,20 @@
+/** How a worker of the pool answers: with a result whose arrays move to the main thread, or with the error it met. */
+import { Piscina } from 'piscina';
+import { type ErrorParts, GalvaniError } from '../errors.js';
+
+/** A result, or an error as data, since an error loses its class between threads. */
+export type Answer<R> = { result: R } | { error: ErrorParts };
+
+/** @param arrays those of the result that are moved, not copied; each has its buffer for itself */
+export function answer<R>(work: () => R, arrays: (result: R) => ArrayBufferView[]): Answer<R> {
+  try {
+    const result = work();
+    return Piscina.move({
+      [Piscina.transferableSymbol]: arrays(result).map(({ buffer }) => buffer),
+      [Piscina.valueSymbol]: { result },
+    } as unknown as ArrayBuffer) as unknown as Answer<R>;
+  } catch (error) {
+    if (!(error instanceof GalvaniError)) throw error;
+    return { error: { ...error.parts, cause: undefined } };
+  }
+}
