@@ -81,8 +81,11 @@ function fail(error: unknown): void {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader that stops early (`galvani … | head`) is no error.
-  if (error.code === 'EPIPE') process.exit(exitCodes.done);
+  // A reader that stops early (`galvani … | head`) is no error; a command that listens too does what is left to do.
+  if (error.code === 'EPIPE') {
+    if (process.stdout.listenerCount('error') === 1) process.exit(exitCodes.done);
+    return;
+  }
   fail(
     new GalvaniError({
       stage: 'output',

@@ -127,15 +127,20 @@ async function readConfigFile(file: string): Promise<object> {
   });
 }
 
-/** The first signal asks the loop to stop; the handlers are gone then, so that the second ends the process. */
+/**
+ * The first signal asks the loop to stop, as does a reader of the output that is gone; the handlers of signals are gone
+ * then, so that the second ends the process.
+ */
 function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const names = ['SIGINT', 'SIGTERM'] as const;
   const stop = () => {
     for (const name of names) process.off(name, stop);
-    process.stderr.write('stopping: a checkpoint is written first\n');
+    if (!controller.signal.aborted)
+      process.stderr.write('stopping: what was trained is written as a checkpoint first\n');
     controller.abort();
   };
+  process.stdout.on('error', stop);
   for (const name of names) process.on(name, stop);
   return controller.signal;
 }

@@ -176,6 +176,23 @@ describe('tensorflow', needTensorflow(), () => {
     }
   });
 
+  test('a variable that is assigned an input keeps no memory of the caller', async () => {
+    const size = 64;
+    const build = new ProgramBuilder();
+    build.variable('kept', [size], 'moment');
+    build.assign('kept', build.input('x', float32(size)));
+    const runtime = await tensorflowEngine.load({ keep: build.finish() });
+    try {
+      const x = new Float32Array(new SharedArrayBuffer(4 * size)).fill(1);
+      const ticket = await runtime.submit('keep', { x });
+      await ticket.consumed;
+      x.fill(2);
+      assert.deepEqual(await runtime.read('kept'), new Float32Array(size).fill(1));
+    } finally {
+      await runtime.close();
+    }
+  });
+
   test('what is read is what all programs before it left, and nothing of those after it', async () => {
     const runtime = await tensorflowEngine.load({ count: countingProgram() });
     try {

@@ -98,7 +98,7 @@ test('SIGTERM, SIGINT and --max-minutes write a checkpoint first, and the run go
     child.kill(signal);
     const { status, stdout, stderr } = await finished;
     assert.equal(status, exitCodes.tryAgain, stderr);
-    assert.equal(stderr, 'stopping: a checkpoint is written first\n');
+    assert.equal(stderr, 'stopping: what was trained is written as a checkpoint first\n');
     const { kind, step, isDone } = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
     assert.deepEqual({ kind, isDone }, { kind: 'end', isDone: false });
     assert.ok(step > reached);
@@ -115,6 +115,15 @@ test('SIGTERM, SIGINT and --max-minutes write a checkpoint first, and the run go
     [run, expected].map((directory) => readCheckpoint(path.join(directory, 'checkpoints', 'step-300'))),
   );
   assert.deepEqual(one.state, other.state);
+});
+
+test('a reader of the output that stops early stops the run behind a checkpoint', async () => {
+  const run = path.join(folder, 'unread');
+  const { child, said, finished } = startGalvani(argumentsOf(data, run, { num_train_steps: 100_000 }));
+  await said('step 9 ');
+  child.stdout?.destroy();
+  assert.equal((await finished).status, exitCodes.tryAgain);
+  assert.ok((await newestStep(run)) >= 9);
 });
 
 test('a second Ctrl-C ends at once, and what it leaves does not block', async () => {

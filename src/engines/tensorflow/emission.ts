@@ -93,6 +93,8 @@ function emitProgram(
     const read = graph.effect('ReadVariableOp', [handles.get(name)!], 'float32', 'value', attributes);
     wires[tensor] = { ...read, shape: program.tensors[tensor].shape };
   }
+  // Their memory is JavaScript's and must not be kept.
+  const fed = new Set(Object.values(program.inputs).map((tensor) => wires[tensor].ref));
   const operands = operandsOf(program);
   for (const [number, operation] of program.operations.entries()) {
     const emitOne = emitters.get(operation.name);
@@ -115,12 +117,12 @@ function emitProgram(
   const updates: Wire[] = [];
   for (const [name, { tensor, assigned }] of Object.entries(program.variables)) {
     if (assigned === undefined || assigned === tensor) continue;
-    updates.push(assign(graph, handles.get(name)!, graph.cast(wires[assigned], 'float32'), wires[tensor]));
+    const value = graph.cast(wires[assigned], 'float32');
+    updates.push(assign(graph, handles.get(name)!, fed.has(value.ref) ? graph.deepCopy(value) : value, wires[tensor]));
   }
   const refs = (numbers: Readonly<Record<string, number>>, wireOf: (tensor: number) => Wire) =>
     Object.fromEntries(Object.entries(numbers).map(([name, tensor]) => [name, wireOf(tensor).ref]));
   // A tensor cannot be both fed and fetched.
-  const fed = new Set(Object.values(program.inputs).map((tensor) => wires[tensor].ref));
   const fetched = (tensor: number) => {
     const wire = graph.cast(wires[tensor], program.tensors[tensor].dtype);
     return fed.has(wire.ref) ? graph.identity(wire) : wire;

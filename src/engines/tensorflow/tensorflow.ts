@@ -3,7 +3,6 @@
  * on the device, and a step is one call of a session that a thread of its own makes. The library is not part of the
  * project and is loaded only when this engine is asked for.
  */
-import os from 'node:os';
 import { sizeOf } from '../../ops/operation.js';
 import { planMemory } from '../../program/memory.js';
 import type { Program } from '../../program/program.js';
@@ -13,7 +12,7 @@ import { checkOptions } from '../options.js';
 import { sharedVariables } from '../programs.js';
 import { findBinding } from './binding.js';
 import { emit } from './emission.js';
-import { prepareEnvironment } from './environment.js';
+import { hostBytes, prepareEnvironment } from './environment.js';
 import { explain, outOfMemory } from './explain.js';
 import { measurePeak } from './peak.js';
 import { TensorflowRuntime } from './runtime.js';
@@ -72,7 +71,7 @@ async function load(programs: Programs, options: LoadOptions = {}): Promise<Tens
 
 /** Where the host's memory is the device's: more than there is would not be refused, it would end the process. */
 function checkMemory(programs: Programs): void {
-  const there = Math.min(os.totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY);
+  const there = hostBytes();
   const variableBytes = [...sharedVariables(programs).values()].reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
   for (const [name, program] of Object.entries(programs)) {
     const bytes = variableBytes + planMemory(program).bytes;
