@@ -173,7 +173,7 @@ function linesOf(file: string): string[] {
 }
 
 /** What a reader sees, a block a line. */
-function linesOfHtml(html: string): string[] {
+export function linesOfHtml(html: string): string[] {
   const shown = html.replace(/<!--.*?-->|<(head|script|style|footer)\b.*?<\/\1>/gs, '');
   const inline = /<\/?(a|abbr|acronym|b|big|code|em|font|i|kbd|small|span|strong|sub|sup|tt|u|var)\b[^>]*>/gi;
   return shown

@@ -7,7 +7,6 @@
  *   ids ⇥ FILE     writes the ids of the whole text as 32-bit words
  */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { GalvaniError } from '../errors.js';
 
@@ -28,6 +27,7 @@ export interface PassFigures {
 export class TimedProcess {
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #answers: AsyncIterator<string>;
+  readonly #ended: Promise<unknown>;
   #said = '';
 
   private constructor(
@@ -39,6 +39,10 @@ export class TimedProcess {
     this.#child = spawn(command, parameters, { env: { ...process.env, ...environment } });
     this.#child.stderr.on('data', (bytes) => {
       this.#said += bytes;
+    });
+    this.#child.stdin.on('error', () => {}); // it has ended: the answer that fails to come says so
+    this.#ended = new Promise((resolve) => {
+      this.#child.once('exit', resolve).once('error', resolve);
     });
     this.#answers = createInterface(this.#child.stdout)[Symbol.asyncIterator]();
   }
@@ -67,9 +71,8 @@ export class TimedProcess {
 
   /** Resolves when it has ended. */
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     this.#child.stdin.end();
-    await once(this.#child, 'exit');
+    await this.#ended;
   }
 
   async #answer(): Promise<unknown> {
