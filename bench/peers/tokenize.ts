@@ -6,7 +6,7 @@
  * TEXT is the name of one of texts.ts, which is fetched, or a path; default: all of texts.ts. First every contestant's ids
  * of the whole text are held against those of npm tokenizers. Then rounds: each contestant, a process of its own, makes a
  * cold pass, then warm ones, all in turn, pass by pass. Figures are medians over all rounds, by wall clock and by the CPU
- * time of the process, which other work on the machine touches less.
+ * time of the process, which other work on the machine touches less; quotients are medians over neighbouring passes.
  * Rivals of Python are left out where `bash bench/peers/install.sh` has not been run.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -46,16 +46,15 @@ interface Result {
   readonly text: string;
   readonly name: string;
   readonly bytes: number;
-  readonly cold: Speed;
-  readonly warm: Speed;
+  readonly cold: Speeds;
+  readonly warm: Speeds;
   readonly peakResidentBytes: number;
 }
 
-/** MB/s (10⁶ bytes of UTF-8), medians. */
-interface Speed {
-  readonly wall: number;
-  readonly cpu: number;
-  readonly runs: readonly number[];
+/** MB/s (10⁶ bytes of UTF-8) of every pass. */
+interface Speeds {
+  readonly wall: readonly number[];
+  readonly cpu: readonly number[];
 }
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -157,39 +156,41 @@ async function measure(text: string, contestants: readonly Contestant[], setting
     text,
     name,
     bytes: cold[i][0].bytes,
-    cold: speedOf(cold[i]),
-    warm: speedOf(warm[i]),
+    cold: speedsOf(cold[i]),
+    warm: speedsOf(warm[i]),
     peakResidentBytes: Math.max(...warm[i].map((pass) => pass.peakResidentBytes)),
   }));
 }
 
-function speedOf(passes: readonly PassFigures[]): Speed {
-  const by = (seconds: (pass: PassFigures) => number) => passes.map((pass) => pass.bytes / 1e6 / seconds(pass));
-  const runs = by((pass) => pass.seconds);
-  return { wall: median(runs), cpu: median(by((pass) => pass.cpuSeconds)), runs };
+function speedsOf(passes: readonly PassFigures[]): Speeds {
+  const by = (secondsOf: (pass: PassFigures) => number) => passes.map((pass) => pass.bytes / 1e6 / secondsOf(pass));
+  return { wall: by((pass) => pass.seconds), cpu: by((pass) => pass.cpuSeconds) };
 }
 
-/** Quotients are our speed by the rival's. */
+/** Our speed by the rival's: the median over passes that followed one another, so that both met the same machine. */
+function quotient(ours: readonly number[], theirs: readonly number[]): number {
+  return median(ours.map((speed, i) => speed / theirs[i]));
+}
+
 function describe(results: readonly Result[]): string {
   const [ours] = results;
   const rows = results.map(({ text, name, bytes, cold, warm, peakResidentBytes }) => {
-    const range = `${Math.min(...warm.runs).toFixed(1)}–${Math.max(...warm.runs).toFixed(1)}`;
     const quotients = [
-      ours.cold.wall / cold.wall,
-      ours.cold.cpu / cold.cpu,
-      ours.warm.wall / warm.wall,
-      ours.warm.cpu / warm.cpu,
+      quotient(ours.cold.wall, cold.wall),
+      quotient(ours.cold.cpu, cold.cpu),
+      quotient(ours.warm.wall, warm.wall),
+      quotient(ours.warm.cpu, warm.cpu),
     ];
     return [
       text,
       name,
       (bytes / 1e6).toFixed(1),
-      cold.wall.toFixed(1),
-      warm.wall.toFixed(1),
-      range,
-      warm.cpu.toFixed(1),
+      median(cold.wall).toFixed(1),
+      median(warm.wall).toFixed(1),
+      `${Math.min(...warm.wall).toFixed(1)}–${Math.max(...warm.wall).toFixed(1)}`,
+      median(warm.cpu).toFixed(1),
       formatBytes(peakResidentBytes),
-      ...(name === ours.name ? ['', '', '', ''] : quotients.map((quotient) => quotient.toFixed(2))),
+      ...(name === ours.name ? ['', '', '', ''] : quotients.map((value) => value.toFixed(2))),
     ];
   });
   const heads = ['', 'ids equal', 'MB', 'cold MB/s', 'warm', 'runs', 'of CPU', 'memory'];
