@@ -194,7 +194,7 @@ function encodeOddRun(start: usize, stop: usize, src: usize, end: usize, dst: us
 }
 
 /** The special token that stands at `ptr` in the raw text, or 0. */
-function specialAt(ptr: usize, end: usize): usize {
+export function specialAt(ptr: usize, end: usize): usize {
   const bytes = load<u64>(ptr);
   const count: usize = load<u32>(specialTokens);
   for (let i: usize = 0; i < count; i++) {

@@ -4,5 +4,6 @@
  */
 export { encode, getLineCount } from './encode';
 export { writeWords } from './normalize';
+export { encodeWithOffsets, getUnit } from './offsets';
 export { open, takeUnknownCount } from './state';
 export { dropInvalid } from './utf8';

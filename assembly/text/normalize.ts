@@ -3,9 +3,11 @@
  * hand each word on. Words leave as ids (longest match) or as text (for counting); both are the same words.
  *
  * Marks with a combining class are put in canonical order before they are stripped or kept: they wait in `pendingMarks` until
- * a character of class 0 comes. A stripped mark of class 0 still separates its neighbours, as in NFD.
+ * a character of class 0 comes. A stripped mark of class 0 still separates its neighbours, as in NFD. Each waits with the
+ * place that it came from (origins.ts).
  */
 import { matchWord } from './match';
+import { enterCharacter, originOf, recordOrigin, traces, widenSpan, writeSpans } from './origins';
 import { FINAL_SIGMA, LOWERCASE, STRIP_ACCENTS, flags, mapPool, pendingMarks, wordBytes, wordLimit } from './state';
 import { DROP, IDEOGRAPH, MARK, PUNCTUATION, SPACE, classOf, isFinalSigma, mapOf } from './unicode';
 import { decode, encodeCodePoint, lengthOf } from './utf8';
@@ -46,7 +48,9 @@ function normalizeRun(first: usize, end: usize, start: usize, limit: usize, dst:
   while (pos < end) {
     const codePoint = decode(pos);
     const at = pos;
-    pos += lengthOf(load<u8>(pos));
+    const length = lengthOf(load<u8>(pos));
+    if (traces) enterCharacter(length);
+    pos += length;
     const kind = classOf(codePoint);
     if (kind & (DROP | SPACE | IDEOGRAPH)) {
       if (kind & DROP) continue;
@@ -102,36 +106,45 @@ function push(codePoint: u32, kind: u32): void {
   }
   if (kind & PUNCTUATION) {
     finishWord();
-    append(codePoint);
+    append(codePoint, originOf());
     finishWord();
   } else {
-    append(codePoint);
+    append(codePoint, originOf());
   }
 }
 
-/** Insert before the held marks of a higher class: stable, as canonical ordering asks. Held as class << 24 | code point. */
+/**
+ * Insert before the held marks of a higher class: stable, as canonical ordering asks. Held as { class << 24 | code point u32,
+ * origin u64 }.
+ */
 function holdMark(codePoint: u32, combiningClass: u32): void {
   if (pendingCount > wordLimit) {
     pendingBeyond++;
+    if (traces) widenSpan(originOf());
     return;
   }
-  let place = pendingMarks + (<usize>pendingCount << 2);
-  while (place > pendingMarks && load<u32>(place - 4) >> 24 > combiningClass) {
-    store<u32>(place, load<u32>(place - 4));
-    place -= 4;
+  let place = pendingMarks + 12 * <usize>pendingCount;
+  while (place > pendingMarks && load<u32>(place - 12) >> 24 > combiningClass) {
+    memory.copy(place, place - 12, 12);
+    place -= 12;
   }
   store<u32>(place, (combiningClass << 24) | codePoint);
+  store<u64>(place, originOf(), 4);
   pendingCount++;
 }
 
 function releaseMarks(): void {
-  for (let i: u32 = 0; i < pendingCount; i++) append(load<u32>(pendingMarks + (<usize>i << 2)) & 0x1fffff);
+  for (let i: u32 = 0; i < pendingCount; i++) {
+    const held = pendingMarks + 12 * <usize>i;
+    append(load<u32>(held) & 0x1fffff, load<u64>(held, 4));
+  }
   wordCodePoints += pendingBeyond;
   pendingCount = 0;
   pendingBeyond = 0;
 }
 
-function append(codePoint: u32): void {
+function append(codePoint: u32, origin: u64): void {
+  if (traces) recordOrigin(wordLength, origin);
   wordCodePoints++;
   if (wordCodePoints <= wordLimit) wordLength += encodeCodePoint(codePoint, wordBytes + wordLength);
 }
@@ -140,7 +153,9 @@ function finishWord(): void {
   if (pendingCount) releaseMarks();
   if (wordCodePoints == 0) return;
   if (!writesText) {
-    out = matchWord(wordBytes, wordLength, wordCodePoints, out);
+    const stop = matchWord(wordBytes, wordLength, wordCodePoints, out);
+    if (traces) writeSpans(out, stop);
+    out = stop;
   } else if (wordCodePoints <= wordLimit) {
     memory.copy(out, wordBytes, wordLength);
     store<u8>(out + wordLength, 10);

@@ -18,6 +18,7 @@
  *   11 trie roots       u32[2][256]: child of the word-initial and of the continuing root for each first byte, 0 = none
  *   12 single ids       u32[128]: the id of each one-byte word, or one of the marks below
  *   13 special tokens   u32 count, u32 unused, then { length u32, id u32, mask u64, bytes u64 }, each at most 8 bytes long
+ *   14 piece bytes      u16 by id: how many bytes of a word the piece takes, 0 where no word can hold it
  */
 
 export const LOWERCASE: u32 = 1;
@@ -43,10 +44,15 @@ export let trieLabels: usize = 0;
 export let trieRoots: usize = 0;
 export let singleIds: usize = 0;
 export let specialTokens: usize = 0;
+export let pieceBytes: usize = 0;
 
-/** Scratch for one word: its normalised bytes (4 × limit + 8), then marks waiting for their order (4 × (limit + 1)). */
+/**
+ * Scratch for one word: its normalised bytes (4 × limit + 8), marks waiting for their order (12 × (limit + 1)), and where
+ * the character that begins at each byte came from (8 × (4 × limit + 8); origins.ts).
+ */
 export let wordBytes: usize = 0;
 export let pendingMarks: usize = 0;
+export let wordOrigins: usize = 0;
 
 /** The word cache (cache.ts). */
 export let cacheSlots: usize = 0;
@@ -96,8 +102,10 @@ export function open(
   trieRoots = tables + header(11);
   singleIds = tables + header(12);
   specialTokens = tables + header(13);
+  pieceBytes = tables + header(14);
   wordBytes = scratchPtr;
-  pendingMarks = scratchPtr + <usize>(4 * wordLimit + 8);
+  pendingMarks = wordBytes + <usize>(4 * wordLimit + 8);
+  wordOrigins = pendingMarks + <usize>(12 * (wordLimit + 1));
   cacheSlots = cachePtr;
   cacheBits = bits;
   cacheArena = arenaPtr;

@@ -19,7 +19,7 @@ const slackBytes = 128; // the kernel pads and reads ahead: at most 80 bytes
 const cacheBits = 16; // 65,536 slots of 32 bytes, half of them used
 const cacheBytes = 32 << cacheBits;
 const arenaWords = 1 << 17;
-const scratchBytes = 4096; // 8 × (limit + 4) bytes for one word and its held marks; the limit is at most 200
+const scratchBytes = 10240; // 48 × limit + 84 bytes for one word, its held marks and their origins; the limit is at most 200
 
 interface TextExports {
   memory: WebAssembly.Memory;
@@ -27,6 +27,8 @@ interface TextExports {
   dropInvalid(ptr: number, len: number): number;
   encode(src: number, low: number, len: number, ids: number, lineEnds: number): number;
   getLineCount(): number;
+  encodeWithOffsets(src: number, len: number, ids: number, starts: number, ends: number, firstUnit: number): number;
+  getUnit(): number;
   takeUnknownCount(): number;
   writeWords(pos: number, end: number, dst: number): number;
 }
@@ -41,6 +43,13 @@ export interface EncodedLines {
   ids: Uint32Array;
   /** For each line the number of ids up to its end. Lines end at LF; a last line without LF counts, an empty rest does not. */
   lineEnds: Uint32Array;
+}
+
+export interface IdsWithOffsets {
+  ids: Uint32Array;
+  /** For each id the UTF-16 units of the text that it was made of: [start, end). */
+  starts: Uint32Array;
+  ends: Uint32Array;
 }
 
 export class WordPieceEncoder {
@@ -107,6 +116,28 @@ export class WordPieceEncoder {
       start = end;
     }
     return { ids: this.#ids.view(), lineEnds: this.#lineEnds.view() };
+  }
+
+  /** Ids of a text and where each came from: UTF-16 units of the text without its invalid bytes. The arrays are the caller's. */
+  encodeWithOffsets(bytes: Uint8Array): IdsWithOffsets {
+    const lists = [new GrowingWords(), new GrowingWords(), new GrowingWords()];
+    let unit = 0;
+    for (let start = 0; start < bytes.length; ) {
+      const end = findCut(bytes, start);
+      this.#reserve(2 * (end - start)); // three words a byte go where the lower-cased copy, ids and line ends have their room
+      const length = this.#load(bytes, start, end);
+      const step = 4 * length + 64;
+      const [ids, starts, ends] = [0, 1, 2].map((i) => this.#lowPtr + i * step);
+      const count = this.#kernel.encodeWithOffsets(this.#windowPtr, length, ids, starts, ends, unit);
+      this.unknownTokens += this.#kernel.takeUnknownCount();
+      unit = this.#kernel.getUnit() >>> 0;
+      [ids, starts, ends].forEach((ptr, i) => {
+        lists[i].append(new Uint32Array(this.#kernel.memory.buffer, ptr, count), 0);
+      });
+      start = end;
+    }
+    const [ids, starts, ends] = lists.map((list) => list.view());
+    return { ids, starts, ends };
   }
 
   /**

@@ -24,6 +24,7 @@ export function compileTables(vocabulary: Vocabulary, settings: TokenizerSetting
     bytesOf(trie.roots),
     bytesOf(singleIds(vocabulary, rules.cutsSpecialTokens)),
     specialTokens(vocabulary, rules.cutsSpecialTokens),
+    bytesOf(pieceBytes(vocabulary.pieces)),
   ];
   const flags =
     (settings.lowercase ? bits.lowercase : 0) |
@@ -47,7 +48,7 @@ function joinParts(head: number[], parts: Uint8Array[]): Uint8Array {
   return block;
 }
 
-const bytesOf = (words: Uint32Array): Uint8Array => new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+const bytesOf = (words: Uint32Array | Uint16Array): Uint8Array => new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
 /** The class table, and the map that these settings need (none where they change no character). */
 function characterParts({ profile, lowercase, stripAccents }: TokenizerSettings): Uint8Array[] {
@@ -125,6 +126,14 @@ function layOutTrie({ count, child, sibling, label, id }: Growth) {
   }
   nodes[2 * count] = placed;
   return { nodes, labels, roots };
+}
+
+/** How many bytes of a word each piece takes; one too long for any word counts as 0. */
+function pieceBytes(pieces: readonly string[]): Uint16Array {
+  return Uint16Array.from(pieces, (piece) => {
+    const bytes = Buffer.byteLength(piece) - (piece.length > 2 && piece.startsWith('##') ? 2 : 0);
+    return bytes > 0xffff ? 0 : bytes;
+  });
 }
 
 /** Ids of the words of one ASCII byte; the last entry is what "[" is where no special token begins. */
