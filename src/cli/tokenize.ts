@@ -8,7 +8,7 @@ import { type Profile, Tokenizer } from '../text/tokenizer.js';
 
 interface Flags {
   vocab: string;
-  profile: Profile;
+  profile?: Profile;
   cased?: boolean;
   tokens?: boolean;
   jsonl?: boolean;
@@ -17,13 +17,14 @@ interface Flags {
 export function define(command: Command): void {
   command
     .argument('[files...]', 'text files; standard input when there are none')
-    .requiredOption('--vocab <file>', 'the WordPiece vocabulary, one piece a line')
+    .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .addOption(
-      new Option('--profile <name>', 'whose tokenization to equal')
-        .choices(['huggingface', 'electra'])
-        .default('huggingface'),
+      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices([
+        'huggingface',
+        'electra',
+      ]),
     )
-    .option('--cased', 'keep case and accents')
+    .option('--cased', 'keep case and accents (default: as tokenizer.json says)')
     .option('--tokens', 'print pieces instead of ids')
     .option('--jsonl', 'read one JSON string a line, print one JSON array a line')
     .addHelpText(
@@ -38,14 +39,14 @@ Example:
 }
 
 async function run(files: string[], { vocab, profile, cased, tokens, jsonl }: Flags): Promise<void> {
-  const tokenizer = await Tokenizer.fromVocab(vocab, { profile, lowercase: !cased });
+  const tokenizer = await Tokenizer.open(vocab, { profile, lowercase: cased ? false : undefined });
   if (files.length === 0) await print(process.stdin, 'standard input');
   for (const file of files) await print(createReadStream(file, { highWaterMark: 1 << 18 }), file);
 
   async function print(input: AsyncIterable<Uint8Array>, where: string): Promise<void> {
     try {
-      for await (const text of tokenizeLines(input, tokenizer, { tokens, jsonl }, where)) {
-        if (!process.stdout.write(text)) await once(process.stdout, 'drain');
+      for await (const lines of tokenizeLines(input, tokenizer, { tokens, jsonl }, where)) {
+        if (!process.stdout.write(lines)) await once(process.stdout, 'drain');
       }
     } catch (cause) {
       if (cause instanceof Error && 'syscall' in cause) throw unreadable(where, cause);

@@ -1,9 +1,9 @@
 /**
- * The tokenizer in a model folder: vocab.txt, tokenizer.json and tokenizer_config.json.
+ * The tokenizer in a model folder: vocab.txt, tokenizer.json and tokenizer_config.json. Read by text/source.ts.
  *
- * tokenizer.json is what tokenizers 0.23 writes for ElectraTokenizerFast, byte for byte. A folder that transformers 5
- * wrote has no vocab.txt: the pieces are then read from tokenizer.json. Neither file can say that ids are made by
- * google-research's rules (profile `electra`), so tokenizer_config.json has a field for that, which others ignore.
+ * tokenizer.json is what tokenizers 0.23 writes for ElectraTokenizerFast, byte for byte. Neither it nor vocab.txt can say
+ * that ids are made by google-research's rules (profile `electra`), so tokenizer_config.json has a field for that, which
+ * others ignore.
  */
 import { access } from 'node:fs/promises';
 import path from 'node:path';
@@ -12,7 +12,7 @@ import { GalvaniError } from '../errors.js';
 import { writeFileDurably } from '../files.js';
 import { profiles, type TokenizerSettings } from '../text/profile.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { specialNames, type Vocabulary } from '../text/vocabulary.js';
+import { linesOfPieces, specialNames, type Vocabulary } from '../text/vocabulary.js';
 import { readJson } from './json.js';
 
 /** `maxLength`: most tokens that the model should be given at once. */
@@ -31,7 +31,7 @@ export async function writeTokenizerFiles(
     });
   }
   const write = (name: string, text: string) => writeFileDurably(path.join(directory, name), text);
-  await write('vocab.txt', vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
+  await write('vocab.txt', linesOfPieces(vocabulary.pieces));
   await write('tokenizer.json', tokenizerText(vocabulary, settings));
   await write('tokenizer_config.json', configText(settings, maxLength));
 }
@@ -44,18 +44,10 @@ export interface FolderTokenizer {
 
 /** The tokenizer of a model folder, its own or one that transformers wrote; nothing where the folder has no vocabulary. */
 export async function readTokenizer(directory: string): Promise<FolderTokenizer | undefined> {
-  const vocabFile = path.join(directory, 'vocab.txt');
-  const tokenizerFile = path.join(directory, 'tokenizer.json');
-  const hasLines = await isThere(vocabFile);
-  if (!hasLines && !(await isThere(tokenizerFile))) return undefined;
-  const config = await readSettings(path.join(directory, 'tokenizer_config.json'));
-  const options = {
-    profile: config.galvani_profile ?? 'huggingface',
-    lowercase: config.do_lower_case,
-    stripAccents: config.strip_accents ?? undefined,
-  };
-  const tokenizer = await Tokenizer.fromVocab(hasLines ? vocabFile : await readPieces(tokenizerFile), options);
-  return { tokenizer, maxLength: config.model_max_length };
+  const file = (name: string) => path.join(directory, name);
+  if (!(await isThere(file('vocab.txt'))) && !(await isThere(file('tokenizer.json')))) return undefined;
+  const tokenizer = await Tokenizer.fromFolder(directory);
+  return { tokenizer, maxLength: await readMaxLength(file('tokenizer_config.json')) };
 }
 
 function tokenizerText(vocabulary: Vocabulary, settings: TokenizerSettings): string {
@@ -126,39 +118,20 @@ function configText(settings: TokenizerSettings, maxLength: number): string {
   return `${JSON.stringify(config, null, 2)}\n`;
 }
 
-const settingsSchema = z.looseObject({
-  do_lower_case: z.boolean().default(true),
-  strip_accents: z.boolean().nullish(),
-  tokenize_chinese_chars: z.literal(true).default(true),
-  model_max_length: z.number().min(1).default(Number.POSITIVE_INFINITY),
-  galvani_profile: z.enum(['huggingface', 'electra']).optional(),
-});
+const lengthSchema = z.looseObject({ model_max_length: z.number().min(1).default(Number.POSITIVE_INFINITY) });
 
-/** A folder without the file has the settings that transformers takes then: uncased. */
-async function readSettings(file: string): Promise<z.infer<typeof settingsSchema>> {
-  const parsed = settingsSchema.safeParse((await isThere(file)) ? await readJson(file) : {});
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw damaged(file, 'the settings of a BERT tokenizer', `${issue.path.join('.')}: ${issue.message}`);
-}
-
-/** Far above any vocabulary; a damaged id must not ask for memory. */
-const mostPieces = 10_000_000;
-
-const wordPieceSchema = z.looseObject({
-  model: z.looseObject({
-    type: z.literal('WordPiece'),
-    vocab: z.record(z.string(), z.int().nonnegative().max(mostPieces)),
-  }),
-});
-
-/** Pieces in order of their ids; an id that no piece has is an empty line, as in a vocab.txt. */
-async function readPieces(file: string): Promise<string[]> {
-  const parsed = wordPieceSchema.safeParse(await readJson(file));
-  if (!parsed.success) throw damaged(file, 'a WordPiece model with its vocab', parsed.error.issues[0].message);
-  const pieces: string[] = [];
-  for (const [piece, id] of Object.entries(parsed.data.model.vocab)) pieces[id] = piece;
-  return Array.from(pieces, (piece) => piece ?? '');
+/** No limit where the file, or its field, is missing. */
+async function readMaxLength(file: string): Promise<number> {
+  const parsed = lengthSchema.safeParse((await isThere(file)) ? await readJson(file) : {});
+  if (parsed.success) return parsed.data.model_max_length;
+  throw new GalvaniError({
+    stage: 'tokenizer',
+    expected: 'model_max_length, a positive number',
+    got: parsed.error.issues[0].message,
+    where: file,
+    remedy: 'Mend the file, or remove the field.',
+    kind: 'badInput',
+  });
 }
 
 async function isThere(file: string): Promise<boolean> {
@@ -166,15 +139,4 @@ async function isThere(file: string): Promise<boolean> {
     () => true,
     () => false,
   );
-}
-
-function damaged(file: string, expected: string, got: string): GalvaniError {
-  return new GalvaniError({
-    stage: 'tokenizer',
-    expected,
-    got,
-    where: file,
-    remedy: 'Put the vocab.txt that the model was trained with into the folder.',
-    kind: 'badInput',
-  });
 }

@@ -7,7 +7,7 @@
 import { inflateRawSync } from 'node:zlib';
 import { electraTable, huggingfaceTable } from './generated/unicode-tables.js';
 import { type Profile, profiles, type TokenizerSettings } from './profile.js';
-import { specialNames, type Vocabulary } from './vocabulary.js';
+import type { Vocabulary } from './vocabulary.js';
 
 const headerBytes = 64;
 const bits = { lowercase: 1, stripAccents: 2, finalSigma: 4 };
@@ -48,7 +48,8 @@ function joinParts(head: number[], parts: Uint8Array[]): Uint8Array {
   return block;
 }
 
-const bytesOf = (words: Uint32Array | Uint16Array): Uint8Array => new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+const bytesOf = (words: Uint32Array | Uint16Array): Uint8Array =>
+  new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
 
 /** The class table, and the map that these settings need (none where they change no character). */
 function characterParts({ profile, lowercase, stripAccents }: TokenizerSettings): Uint8Array[] {
@@ -151,13 +152,13 @@ function singleIds(vocabulary: Vocabulary, cutsSpecialTokens: boolean): Uint32Ar
 
 /** Count, unused, then { length u32, id u32, mask u64, bytes u64 } each. Names are at most eight bytes long. */
 function specialTokens(vocabulary: Vocabulary, cutsSpecialTokens: boolean): Uint8Array {
-  const present = cutsSpecialTokens ? specialNames.filter((name) => vocabulary.tokenToId(name) !== undefined) : [];
+  const present = cutsSpecialTokens ? vocabulary.addedTokens : [];
   const view = new DataView(new ArrayBuffer(8 + 24 * present.length));
   view.setUint32(0, present.length, true);
   present.forEach((name, i) => {
     const place = 8 + 24 * i;
     view.setUint32(place, name.length, true);
-    view.setUint32(place + 4, vocabulary.specialId(name), true);
+    view.setUint32(place + 4, vocabulary.tokenToId(name) as number, true);
     for (let k = 0; k < name.length; k++) {
       view.setUint8(place + 8 + k, 0xff);
       view.setUint8(place + 16 + k, name.charCodeAt(k));

@@ -2,7 +2,8 @@
  * A WordPiece vocabulary: one piece a line, the line's number is the id.
  *
  * Read as the references do: tokenizers trims the end of each line, google-research/electra both ends; of two equal lines the
- * later one gives the id; an empty line is an id that no text yields. Special tokens are found by their names.
+ * later one gives the id; an empty line is an id that no text yields. A byte order mark is part of the first piece, for them
+ * too. Special tokens are found by their names.
  */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -18,32 +19,27 @@ const whiteSpace = '\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u20
 const trailing = new RegExp(`[${whiteSpace}]+$`);
 const bothEnds = new RegExp(`^[${whiteSpace}\\x1c-\\x1f]+|[${whiteSpace}\\x1c-\\x1f]+$`, 'g');
 
-/** No id may reach the marks of the kernel's tables, and ids are kept as 31 bits there. */
-const maxPieces = 0x7fffffff;
+/** Ids are below this: a Map of the pieces holds no more, and neither does any vocabulary in use. */
+export const maxPieces = 1 << 24;
 
 export class Vocabulary {
   /** By id, duplicates included. */
   readonly pieces: readonly string[];
-  /** Hex SHA-256 of the file's bytes, or of the pieces joined by line ends. */
+  /** Hex SHA-256 of the file's bytes, or of the pieces, each with a line end. */
   readonly sha256: string;
+  /** Tokens that the `huggingface` profile cuts out of the raw text: the special tokens there are, or those of a tokenizer.json. */
+  readonly addedTokens: readonly string[];
   readonly #ids = new Map<string, number>();
 
-  private constructor(pieces: readonly string[], sha256: string, where: string) {
+  private constructor(pieces: readonly string[], sha256: string, where: string, addedTokens?: readonly string[]) {
+    if (pieces.length > maxPieces) throw tooManyPieces(pieces.length, where);
     this.pieces = pieces;
     this.sha256 = sha256;
     pieces.forEach((piece, id) => {
       this.#ids.set(piece, id);
     });
-    if (pieces.length > maxPieces || !this.#ids.has('[UNK]')) {
-      throw new GalvaniError({
-        stage: 'vocabulary',
-        expected: 'one piece a line, [UNK] among them',
-        got: `${pieces.length} pieces${this.#ids.has('[UNK]') ? '' : ' without [UNK]'}`,
-        where,
-        remedy: 'Check that this is a WordPiece vocab.txt, or train one with "galvani vocab".',
-        kind: 'badInput',
-      });
-    }
+    if (!this.#ids.has('[UNK]')) throw withoutUnknown(pieces, where);
+    this.addedTokens = addedTokens ?? specialNames.filter((name) => this.#ids.has(name));
   }
 
   /** @throws badInput when the file is missing, not UTF-8, or has no [UNK]. */
@@ -53,6 +49,8 @@ export class Vocabulary {
 
   /** `where` names the source in errors. */
   static parse(bytes: Uint8Array, profile: Profile = 'huggingface', where = 'vocabulary'): Vocabulary {
+    const lineCount = countLines(bytes);
+    if (lineCount > maxPieces) throw tooManyPieces(lineCount, where);
     const sha256 = createHash('sha256').update(bytes).digest('hex');
     const lines = decodeText(bytes, where).split('\n');
     if (lines.at(-1) === '') lines.pop();
@@ -62,13 +60,13 @@ export class Vocabulary {
     return new Vocabulary(pieces, sha256, where);
   }
 
-  static fromPieces(pieces: readonly string[]): Vocabulary {
-    const sha256 = createHash('sha256')
-      .update(pieces.map((piece) => `${piece}\n`).join(''))
-      .digest('hex');
-    return new Vocabulary([...pieces], sha256, 'pieces given');
+  /** Pieces in order of their ids. */
+  static fromPieces(pieces: readonly string[], addedTokens?: readonly string[], where = 'pieces given'): Vocabulary {
+    const sha256 = createHash('sha256').update(linesOfPieces(pieces)).digest('hex');
+    return new Vocabulary([...pieces], sha256, where, addedTokens);
   }
 
+  /** Number of ids. */
   get size(): number {
     return this.pieces.length;
   }
@@ -77,10 +75,12 @@ export class Vocabulary {
     return this.#ids.get('[UNK]') as number;
   }
 
+  /** The later one's where two pieces are equal; undefined where there is none. */
   tokenToId(piece: string): number | undefined {
     return this.#ids.get(piece);
   }
 
+  /** Undefined for an id outside the vocabulary. */
   idToToken(id: number): string | undefined {
     return this.pieces[id];
   }
@@ -113,6 +113,42 @@ function readBytes(path: string): Uint8Array {
       cause,
     });
   }
+}
+
+/** The text of a vocab.txt that holds these pieces. */
+export function linesOfPieces(pieces: readonly string[]): string {
+  return pieces.map((piece) => `${piece}\n`).join('');
+}
+
+function countLines(bytes: Uint8Array): number {
+  let count = 0;
+  for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a, at + 1)) count++;
+  return bytes.length > 0 && bytes[bytes.length - 1] !== 0x0a ? count + 1 : count;
+}
+
+function tooManyPieces(count: number, where: string): GalvaniError {
+  return new GalvaniError({
+    stage: 'vocabulary',
+    expected: `at most ${maxPieces} pieces, one a line`,
+    got: String(count),
+    where: `${where}, line ${maxPieces + 1}`,
+    remedy: 'Check that this is a vocabulary and not a text.',
+    kind: 'badInput',
+  });
+}
+
+function withoutUnknown(pieces: readonly string[], where: string): GalvaniError {
+  const hasMark = pieces.length > 0 && pieces[0].startsWith('\ufeff');
+  return new GalvaniError({
+    stage: 'vocabulary',
+    expected: 'one piece a line, [UNK] among them',
+    got: `${pieces.length} pieces without [UNK]${hasMark ? ', the first with a byte order mark' : ''}`,
+    where,
+    remedy: hasMark
+      ? 'Remove the byte order mark: it is part of the first piece.'
+      : 'Check that this is a WordPiece vocab.txt, or train one with "galvani vocab".',
+    kind: 'badInput',
+  });
 }
 
 function decodeText(bytes: Uint8Array, where: string): string {

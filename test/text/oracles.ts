@@ -53,11 +53,8 @@ export function makeHuggingfaceSplitter({ lowercase, stripAccents }: TokenizerSe
       .join(' ');
 }
 
-/** Ids of many texts as tokenizers gives them. */
-export function makeHuggingfaceEncoder(
-  { lowercase, stripAccents }: TokenizerSettings,
-  pieces: Vocabulary = vocabulary,
-): (texts: string[]) => Promise<number[][]> {
+/** The BERT pipeline of tokenizers. */
+export function makeHuggingfaceTokenizer({ lowercase, stripAccents }: TokenizerSettings, pieces = vocabulary) {
   const ids = Object.fromEntries(pieces.pieces.map((piece, id) => [piece, id]));
   const model = huggingface.WordPiece.init(ids, { unkToken: '[UNK]', maxInputCharsPerWord: 100 });
   const tokenizer = new huggingface.Tokenizer(model);
@@ -66,6 +63,15 @@ export function makeHuggingfaceEncoder(
   );
   tokenizer.setPreTokenizer(huggingface.bertPreTokenizer());
   tokenizer.addSpecialTokens([...specialNames]);
+  return tokenizer;
+}
+
+/** Ids of many texts as tokenizers gives them. */
+export function makeHuggingfaceEncoder(
+  settings: TokenizerSettings,
+  pieces: Vocabulary = vocabulary,
+): (texts: string[]) => Promise<number[][]> {
+  const tokenizer = makeHuggingfaceTokenizer(settings, pieces);
   return async (texts) =>
     (await tokenizer.encodeBatch(texts, { addSpecialTokens: false })).map((encoding) => encoding.getIds());
 }

@@ -23,10 +23,12 @@ test('encode, encodeBatch and decode fit together', async () => {
     [...ids].map((id) => tokenizer.idToToken(id)),
     ['una', '##ffa', '##ble', ',', 'hello', '!'],
   );
-  assert.equal(tokenizer.decode(ids), 'unaffable , hello !');
+  assert.equal(tokenizer.decode(ids), 'unaffable, hello!');
+  assert.equal(tokenizer.decode(ids, { cleanUp: false }), 'unaffable , hello !');
   assert.deepEqual(tokenizer.encode(Buffer.from('Unaffable, hello!')), ids);
   const framed = tokenizer.encode('hello', { specialTokens: true });
   assert.equal(tokenizer.decode(framed), '[CLS] hello [SEP]');
+  assert.equal(tokenizer.decode(framed, { skipSpecialTokens: true }), 'hello');
   assert.deepEqual(tokenizer.encodeBatch(['a b', '', 'c']), [
     tokenizer.encode('a b'),
     new Uint32Array(),
