@@ -3,8 +3,6 @@
  * pair of pieces that occurs most often becomes one piece, everywhere, and again, until there are enough. Each new piece takes
  * the next id. Of equally common pairs the one whose piece is first by bytes goes first, then the one whose left part is.
  *
- * A pair that was merged keeps its count: where later merges bring it about again it goes at once, and no new piece comes of it.
- *
  * A merge visits the words that hold the pair: a list a pair, of words, in one arena whose cells are used again. Memory: about
  * twenty bytes a letter of the distinct words. Time grows with the occurrences that are merged, not with the pieces.
  *
