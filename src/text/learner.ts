@@ -41,14 +41,14 @@ export function learnVocabulary(
   { size, algorithm = 'top-down', unused = 0 }: LearningSettings,
 ): LearnedVocabulary {
   const spelling = spellWords(words);
-  const head = makeHead(unused);
   const alphabet = spelling.letters
     .flatMap((letter, i) => (spelling.joins[i] ? [letter, `##${letter}`] : [letter]))
     .sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-  const room = size - head.length - alphabet.length;
-  if (room < 0) throw tooSmall(size, head.length, alphabet.length);
+  const headSize = specialNames.length + unused;
+  const room = size - headSize - alphabet.length;
+  if (room < 0) throw tooSmall(size, headSize, alphabet.length);
   const learned = algorithm === 'merge' ? learnMerges(spelling, room) : learnTopDown(spelling, room);
-  const pieces = [...head, ...alphabet, ...learned.pieces];
+  const pieces = [...makeHead(unused), ...alphabet, ...learned.pieces];
   if (pieces.length < size) throw tooLarge(size, pieces.length);
   return { pieces, alphabetSize: spelling.letters.length, leastCount: learned.leastCount };
 }

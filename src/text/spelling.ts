@@ -10,7 +10,7 @@ import type { CountedWords } from './word-table.js';
 
 const alphabetCoverage = 0.9999;
 const maxLetters = 50;
-const maxWords = 4_000_000;
+const mostWords = 4_000_000;
 
 export interface Spelling {
   /** The alphabet by code point, which is the order of its UTF-8 bytes. */
@@ -24,9 +24,9 @@ export interface Spelling {
   counts: Float64Array;
 }
 
-export function spellWords(words: CountedWords): Spelling {
+export function spellWords(words: CountedWords, maxWords = mostWords): Spelling {
   const numbers = numberAlphabet(words);
-  const kept = chooseWords(words, numbers);
+  const kept = chooseWords(words, numbers, maxWords);
   const letterCount = numbers.reduce((sum, number) => (number < 0 ? sum : sum + 1), 0);
   const letters = new Array<string>(letterCount);
   numbers.forEach((number, codePoint) => {
@@ -60,7 +60,7 @@ function numberAlphabet({ bytes, ends, counts }: CountedWords): Int32Array {
   return numbers;
 }
 
-function chooseWords(words: CountedWords, numbers: Int32Array): Uint32Array {
+function chooseWords(words: CountedWords, numbers: Int32Array, maxWords: number): Uint32Array {
   const { bytes, ends, counts, hashes } = words;
   const spellable = new Uint32Array(ends.length);
   let size = 0;
@@ -69,15 +69,10 @@ function chooseWords(words: CountedWords, numbers: Int32Array): Uint32Array {
   }
   const found = spellable.subarray(0, size);
   if (size <= maxWords) return found;
-  const leastCount = found
-    .reduce((all, word, i) => {
-      all[i] = counts[word];
-      return all;
-    }, new Float64Array(size))
-    .sort()[size - maxWords];
+  const leastCount = Float64Array.from(found, (word) => counts[word]).sort()[size - maxWords];
   const commoner = found.filter((word) => counts[word] > leastCount);
   const asRare = found.filter((word) => counts[word] === leastCount);
-  const hashLimit = asRare.map((word) => hashes[word]).sort()[maxWords - commoner.length];
+  const hashLimit = asRare.map((word) => hashes[word]).sort()[maxWords - commoner.length] ?? 2 ** 32; // all have room
   return found.filter((word) => counts[word] > leastCount || (counts[word] === leastCount && hashes[word] < hashLimit));
 }
 
