@@ -1,65 +1,113 @@
 /**
- * The word cache: bytes of a run → its ids, for runs of at most 15 bytes. Open addressing with linear probing; it stops
- * admitting when half full, so its memory is bounded and look-ups stay short; the words that come first are, by Zipf, the
- * frequent ones. What is cached never changes what is written, only how fast.
+ * The word cache: bytes of a run → its ids, for runs of at most 31 bytes. It never changes what is written, only how fast.
  *
- *   slot, 32 bytes:   0 ─ key: the bytes, zero-filled; byte 15 = length, | 0x80 for raw bytes (not plain ASCII words)
- *                    16 ─ info: ids (low 16 bits) | unknown tokens among them << 16
- *                    20 ─ up to three ids, or, when there are more, their first word in the arena
+ * Keys of up to 15 bytes and longer ones have tables of their own. A line holds two entries. A new key takes the second place
+ * of its line; a hit there swaps the two: frequent words stay in the first place however many rare ones come by, and a
+ * stream that changes its language brings its own words in.
+ *
+ *   short line, 64 bytes, two entries of   0 ─ key: the bytes, zero-filled; byte 15 = length
+ *                                         16 ─ list of ids, 16 bytes
+ *   long line, 128 bytes, two entries of   0 ─ key: the bytes, zero-filled; byte 31 = length
+ *                                         32 ─ list of ids, 32 bytes
+ *
+ * A list is of Id = u16 where the vocabulary allows, u32 else: ids, and in its last place their number. More ids than that lie
+ * in the ring of u32, their place (u64) here; new ones overwrite the oldest, and an entry whose ids are gone is a miss.
  */
-import { cacheArena, cacheArenaWords, cacheBits, cacheSlots } from './state';
+import { LONG_BITS, RING_BITS, SHORT_BITS, longLines, ring, shortLines } from './state';
 
-const INLINE_IDS: u32 = 3;
+export const SHORT_LIST: usize = 16;
+export const LONG_LIST: usize = 32;
 
-let admitted: u32 = 0;
-let arenaUsed: u32 = 0;
+/** No run of 31 bytes gives more; the ring is read sixteen bytes at a time and has as much room behind its end. */
+const MOST_IDS: usize = 64;
+const RING_WORDS: u64 = 1 << RING_BITS;
 
-/** The slot of the key: its own, or the empty one where it belongs. */
+/** Words written to the ring so far: the place of the next list, modulo the ring's size. */
+let ringHead: u64 = 0;
+
 @inline
-export function findSlot(key: v128): usize {
+export function isSame(a: v128, b: v128): bool {
+  return !v128.any_true(v128.xor(a, b));
+}
+
+/** The line of a key of at most 15 bytes. */
+@inline
+export function shortLineOf(key: v128): usize {
   const mixed = i64x2.extract_lane(key, 0) ^ rotl<i64>(i64x2.extract_lane(key, 1), 29);
-  const mask: usize = (1 << cacheBits) - 1;
-  let index = <usize>(<u64>(mixed * 0x9e3779b97f4a7c15) >> (64 - <u64>cacheBits));
-  let slot = cacheSlots + (index << 5);
-  let there = v128.load(slot);
-  while (v128.any_true(v128.xor(there, key)) && v128.any_true(there)) {
-    index = (index + 1) & mask;
-    slot = cacheSlots + (index << 5);
-    there = v128.load(slot);
-  }
-  return slot;
+  return shortLines + (<usize>(<u64>(mixed * 0x9e3779b97f4a7c15) >> (64 - <u64>SHORT_BITS)) << 6);
 }
 
+/** The line of a key of 16 to 31 bytes, in two halves. */
 @inline
-export function infoOf(slot: usize): u32 {
-  return load<u32>(slot, 16);
+export function longLineOf(key: v128, rest: v128): usize {
+  const first = i64x2.extract_lane(key, 0) ^ rotl<i64>(i64x2.extract_lane(key, 1), 29);
+  const second = i64x2.extract_lane(rest, 0) ^ rotl<i64>(i64x2.extract_lane(rest, 1), 29);
+  const mixed = first * 0x9e3779b97f4a7c15 ^ rotl<i64>(second * 0x9e3779b97f4a7c15, 32);
+  return longLines + (<usize>(<u64>(mixed * 0x9e3779b97f4a7c15) >> (64 - <u64>LONG_BITS)) << 7);
 }
 
-/** Write the slot's ids at `dst` (three words are always written). @returns the end of the ids. */
+/** Number of ids of the list of `bytes`. */
 @inline
-export function writeIds(slot: usize, dst: usize): usize {
-  const count: usize = load<u16>(slot, 16);
-  if (count <= INLINE_IDS) {
-    store<u64>(dst, load<u64>(slot, 20));
-    store<u32>(dst, load<u32>(slot, 28), 8);
-  } else {
-    memory.copy(dst, cacheArena + (<usize>load<u32>(slot, 20) << 2), count << 2);
-  }
-  return dst + (count << 2);
+export function countOfList<Id>(list: usize, bytes: usize): usize {
+  return <usize>load<Id>(list + bytes - sizeof<Id>());
 }
 
-/** Keep the `count` ids at `ids` in an empty slot. @returns whether there was room; then the caller writes the key. */
-export function admit(slot: usize, ids: usize, count: u32, unknown: u32): bool {
-  if (admitted >= 1 << (cacheBits - 1)) return false;
-  if (count > INLINE_IDS) {
-    if (arenaUsed + count > cacheArenaWords) return false;
-    memory.copy(cacheArena + (<usize>arenaUsed << 2), ids, <usize>count << 2);
-    store<u32>(slot, arenaUsed, 20);
-    arenaUsed += count;
-  } else {
-    for (let i: usize = 0; i < count; i++) store<u32>(slot + 20 + (i << 2), load<u32>(ids + (i << 2)));
+/** The most ids that a list of `bytes` holds itself. */
+@inline
+export function roomOfList<Id>(bytes: usize): usize {
+  return bytes / sizeof<Id>() - 1;
+}
+
+/** Write what lies in a list of `bytes` at `dst`, as `bytes` / sizeof(Id) words, its count among them. */
+@inline
+export function writeInline<Id>(list: usize, bytes: usize, dst: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const ids = v128.load(list + i);
+    if (sizeof<Id>() == 2) {
+      v128.store(dst + 2 * i, i32x4.extend_low_i16x8_u(ids));
+      v128.store(dst + 2 * i, i32x4.extend_high_i16x8_u(ids), 16);
+    } else {
+      v128.store(dst + i, ids);
+    }
   }
-  store<u32>(slot, count | (unknown << 16), 16);
-  admitted++;
+}
+
+/** Write the ids of any list at `dst`, up to 16 words beyond its end. @returns the end of the ids, or 0 if they are gone. */
+export function writeList<Id>(list: usize, bytes: usize, dst: usize): usize {
+  const count = countOfList<Id>(list, bytes);
+  const end = dst + (count << 2);
+  if (count <= roomOfList<Id>(bytes)) {
+    writeInline<Id>(list, bytes, dst);
+    return end;
+  }
+  const place = load<u64>(list);
+  if (ringHead - place > RING_WORDS) return 0;
+  const from = ring + (<usize>(place & (RING_WORDS - 1)) << 2);
+  for (let i: usize = 0; i < count << 2; i += 16) v128.store(dst + i, v128.load(from + i));
+  return end;
+}
+
+/** Keep [ids, end) in a list of `bytes`. @returns false where they are too many. */
+export function keepList<Id>(list: usize, bytes: usize, ids: usize, end: usize): bool {
+  const count = (end - ids) >> 2;
+  if (count > MOST_IDS) return false;
+  if (count <= roomOfList<Id>(bytes)) {
+    for (let i: usize = 0; i < count; i++) store<Id>(list + i * sizeof<Id>(), <Id>load<u32>(ids + (i << 2)));
+  } else {
+    if ((ringHead & (RING_WORDS - 1)) + count > RING_WORDS) ringHead = (ringHead | (RING_WORDS - 1)) + 1;
+    memory.copy(ring + (<usize>(ringHead & (RING_WORDS - 1)) << 2), ids, end - ids);
+    store<u64>(list, ringHead);
+    ringHead += count;
+  }
+  store<Id>(list + bytes - sizeof<Id>(), <Id>count);
   return true;
+}
+
+/** Exchange the two entries of a line, `bytes` each. */
+export function swapEntries(line: usize, bytes: usize): void {
+  for (let i: usize = 0; i < bytes; i += 16) {
+    const held = v128.load(line + i);
+    v128.store(line + i, v128.load(line + bytes + i));
+    v128.store(line + bytes + i, held);
+  }
 }

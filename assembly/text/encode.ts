@@ -1,28 +1,44 @@
 /**
- * Text → ids, 64 bytes a step. Each step classifies its bytes, writes the lower-cased copy, and turns four masks into the
- * starts and ends of runs: a run is a lone ASCII punctuation mark, a lone line end, or the longest stretch of anything else
- * but ASCII space. Nothing ASCII ever combines, reorders or joins across such a border, so each run stands alone (but for a
- * capital sigma, see unicode.ts).
+ * Text → ids. Bytes are classified 64 a step, and masks turned into the starts and stops of runs: a run is a lone ASCII
+ * punctuation mark, a lone line end, or the longest stretch of anything else but ASCII space. Nothing ASCII ever combines,
+ * reorders or joins across such a border, so each run stands alone (but for a capital sigma, see unicode.ts).
  *
  *   word    1 1 1 0 1 1 0 0 0          starts = word & ~(word << 1) | single
- *   single  0 0 0 0 0 0 1 1 0          ends   = ~word & (word << 1) | (single << 1)      the n-th end belongs to the n-th start
+ *   single  0 0 0 0 0 0 1 1 0          stops  = ~word & (word << 1) | (single << 1)      the n-th stop belongs to the n-th start
  *
- * Runs of plain ASCII of at most 15 bytes are looked up by their lower-cased bytes, runs with anything else by their raw bytes.
+ * A chunk's runs are then taken in two passes: the first makes each run's key and touches its line of the cache, without a
+ * branch that could be guessed wrong, so that the misses of the processor's caches overlap; the second copies ids. Keys are
+ * the run's bytes with ASCII letters lower-cased where that is asked for, which changes no run's ids.
  * Source of the masks: simdjson and Keiser & Lemire's classification by two nibble tables.
  */
-import { admit, findSlot, infoOf, writeIds } from './cache';
-import { matchWord } from './match';
+import {
+  LONG_LIST,
+  SHORT_LIST,
+  countOfList,
+  isSame,
+  keepList,
+  longLineOf,
+  roomOfList,
+  shortLineOf,
+  swapEntries,
+  writeInline,
+  writeList,
+} from './cache';
+import { BLANK, FIRST_ID, JOINS, isolatedAt } from './isolated';
+import { countUnknown, matchWord } from './match';
 import { encodeRun, sawSigma } from './normalize';
 import {
-  LINE_END,
+  CHUNK_BYTES,
   LOWERCASE,
-  MAYBE_SPECIAL,
   addUnknown,
   flags,
-  singleIds,
+  idBytes,
+  probes,
   specialTokens,
-  unknownCount,
+  starts,
+  stops,
   unknownId,
+  wordBytes,
 } from './state';
 
 /** Sixteen 0xff, sixteen 0: loaded at 16 − n, the first n bytes are kept. */
@@ -30,9 +46,21 @@ const keepMasks = memory.data<u8>([
   255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
 
-const KEY_BYTES: usize = 15;
+const LINE_FEED: u32 = 0x0a;
+const BRACKET: u32 = 0x5b;
+const SHORT_KEY: usize = 15;
+const LONG_KEY: usize = 31;
+const SHORT_ENTRY: usize = 32;
+const LONG_ENTRY: usize = 64;
 
+let textStart: usize = 0;
+let textEnd: usize = 0;
+let nextLineEnd: usize = 0; // where the next line's count of ids goes
+let firstId: usize = 0;
+let skipUntil: usize = 0; // end of the special token that was cut out
+let literalUnknown: u32 = 0; // special tokens [UNK] in the text
 let lineCount: i32 = 0;
+let touched: u32 = 0;
 
 /** Line ends that the last `encode` saw and wrote. */
 export function getLineCount(): i32 {
@@ -40,157 +68,294 @@ export function getLineCount(): i32 {
 }
 
 /**
- * src       len bytes of well-formed UTF-8, with 80 bytes of room behind them (overwritten)
- * low       len + 80 bytes of scratch
- * ids       u32 out; room for len + 4
- * lineEnds  u32 out; room for len: for each LF the number of ids before it
+ * src        len bytes of well-formed UTF-8, with 112 bytes of room behind them (96 are overwritten)
+ * ids        u32 out; room for len + 24
+ * lineEnds   u32 out; room for len: for each LF the number of ids before it, and idsBefore
  * @returns the number of ids
  */
-export function encode(src: usize, low: usize, len: i32, ids: usize, lineEnds: usize): i32 {
-  memory.fill(src + <usize>len, 0x20, 80);
+export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBefore: u32): i32 {
   const end = src + <usize>len;
-  const upperBit = i8x16.splat(flags & LOWERCASE ? 0x20 : 0);
-  const toLow = low - src;
+  memory.fill(end, 0x20, 96);
+  textStart = src;
+  textEnd = end;
+  firstId = ids - (<usize>idsBefore << 2);
+  nextLineEnd = lineEnds;
+  skipUntil = 0;
+  literalUnknown = 0;
+  const byLow = v128.load(kindTables);
+  const byHigh = v128.load(kindTables, 16);
   let dst = ids;
-  let lines = lineEnds;
   let wordCarry: u64 = 0;
   let singleCarry: u64 = 0;
-  let oddCarry = false; // the open run may hold a byte that is not plain ASCII
-  let start: usize = 0;
-  let skipUntil: usize = 0; // end of the special token that was cut out
-
-  for (let block = src; block <= end; block += 64) {
-    let word: u64 = 0;
-    let single: u64 = 0;
-    let odd: u32 = 0;
-    for (let part: usize = 0; part < 64; part += 16) {
-      const bytes = v128.load(block + part);
-      const isUpper = i8x16.lt_u(i8x16.sub(bytes, i8x16.splat(0x41)), i8x16.splat(26));
-      v128.store(block + part + toLow, v128.or(bytes, v128.and(isUpper, upperBit)));
-      const kind = kindsOf(bytes);
-      word |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(0)))) << part;
-      single |= <u64>(<u32>i8x16.bitmask(i8x16.ne(v128.and(kind, i8x16.splat(<i8>0x9f)), i8x16.splat(0)))) << part;
-      odd |= <u32>i8x16.bitmask(oddBytes(bytes, kind));
-    }
-    const afterWord = (word << 1) | wordCarry;
-    const afterSingle = (single << 1) | singleCarry;
-    let starts = (word & ~afterWord) | single;
-    let ends = (~word & afterWord) | afterSingle;
-    if (!(wordCarry | singleCarry)) {
-      start = block + <usize>ctz(starts);
-      starts &= starts - 1;
-    }
-    const mayBeOdd = odd != 0 || oddCarry;
-    while (ends) {
-      const stop = block + <usize>ctz(ends);
-      ends &= ends - 1;
-      const length = stop - start;
-      if (start < skipUntil) {
-        // Inside a special token: written already.
-      } else if (length == 1) {
-        const id = load<u32>(singleIds + (<usize>load<u8>(start + toLow) << 2));
-        if (id < MAYBE_SPECIAL) {
-          store<u32>(dst, id);
-          dst += 4;
-          if (id == unknownId) addUnknown(1);
-        } else if (id == LINE_END) {
-          store<u32>(lines, <u32>((dst - ids) >> 2));
-          lines += 4;
-        } else if (id == MAYBE_SPECIAL) {
-          const special = specialAt(start, end);
-          const plain = load<u32>(singleIds + 512);
-          store<u32>(dst, special ? load<u32>(special, 4) : plain);
-          dst += 4;
-          if (special) skipUntil = start + <usize>load<u32>(special);
-          else if (plain == unknownId) addUnknown(1);
-        }
-      } else if (mayBeOdd && hasOddByte(start, stop)) {
-        dst = length <= KEY_BYTES ? encodeOddRun(start, stop, src, end, dst) : encodeRun(start, stop, src, end, dst);
-      } else if (length <= KEY_BYTES) {
-        dst = encodeWord(start + toLow, length, dst);
-      } else {
-        dst = matchWord(start + toLow, length, <u32>length, dst);
+  let startsEnd = starts;
+  for (let chunk = src; chunk <= end; chunk += CHUNK_BYTES) {
+    const chunkEnd = min(chunk + CHUNK_BYTES, end + 1);
+    let stopsEnd = stops;
+    for (let block = chunk; block < chunkEnd; block += 64) {
+      let word: u64 = 0;
+      let single: u64 = 0;
+      for (let part: usize = 0; part < 64; part += 16) {
+        const kind = kindsOf(v128.load(block + part), byLow, byHigh);
+        word |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(0)))) << part;
+        single |= <u64>(<u32>i8x16.bitmask(i8x16.add_sat_u(kind, i8x16.splat(0x7c)))) << part;
       }
-      start = block + <usize>ctz(starts);
-      starts &= starts - 1;
+      const afterWord = (word << 1) | wordCarry;
+      startsEnd = writePlaces((word & ~afterWord) | single, block, startsEnd);
+      stopsEnd = writePlaces((~word & afterWord) | (single << 1) | singleCarry, block, stopsEnd);
+      wordCarry = word >> 63;
+      singleCarry = single >> 63;
     }
-    wordCarry = word >> 63;
-    singleCarry = single >> 63;
-    oddCarry = mayBeOdd && wordCarry != 0;
+    const places = stopsEnd - stops;
+    makeProbes(places);
+    touchLines(places);
+    dst = idBytes == 2 ? resolveProbes<u16>(places, dst) : resolveProbes<u32>(places, dst);
+    // The run that is still open.
+    if (startsEnd - starts > places) {
+      store<u32>(starts, load<u32>(starts + places));
+      startsEnd = starts + 4;
+    } else {
+      startsEnd = starts;
+    }
   }
-  lineCount = <i32>((lines - lineEnds) >> 2);
+  addUnknown(countUnknown(ids, dst) - literalUnknown);
+  lineCount = <i32>((nextLineEnd - lineEnds) >> 2);
   return <i32>((dst - ids) >> 2);
 }
 
+/** Tables of kindsOf. They and the constants of `lowered` are read from memory once a call: V8 would make them anew a step. */
+const kindTables = memory.data<u8>([
+  16 | 1, 4, 4, 4, 4, 4, 4, 4, 4, 4 | 2, 4 | 8 | 128, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64 | 2, 4 | 8 | 32 | 64, 4 | 8 | 32,
+  2 | 128, 0, 4 | 1, 8, 16, 32, 16, 64, 0, 0, 0, 0, 0, 0, 0, 0,
+]);
+
 /**
- * The kind of each byte: 0x1f any punctuation, 0x60 space, 0x80 line end, 0 part of a word (odd bytes too).
- * Bit by row (high nibble): 1 = 2x, 2 = 3x, 4 = 4x and 6x, 8 = 5x, 16 = 7x punctuation; 32 = space in 2x, 64 = TAB, CR; 128 = LF.
+ * The kind of each byte: 4 and above any punctuation or LF, 1 space, 2 TAB or CR, 0 part of a word.
+ * Bit by row (high nibble): 4 = 2x, 8 = 3x, 16 = 4x and 6x, 32 = 5x, 64 = 7x punctuation; 1 = space in 2x, 2 = TAB, CR; 128 = LF.
  */
 @inline
-function kindsOf(bytes: v128): v128 {
-  const byLow = i8x16(
-    4 | 32, 1, 1, 1, 1, 1, 1, 1, 1, 1 | 64, <i8>(1 | 2 | 128), 1 | 2 | 8 | 16, 1 | 2 | 8 | 16, 1 | 2 | 8 | 16 | 64, 1 | 2 | 8 | 16, 1 | 2 | 8);
-  const byHigh = i8x16(<i8>(64 | 128), 0, 1 | 32, 2, 4, 8, 4, 16, 0, 0, 0, 0, 0, 0, 0, 0);
+function kindsOf(bytes: v128, byLow: v128, byHigh: v128): v128 {
   const lowNibble = v128.and(bytes, i8x16.splat(15));
   return v128.and(i8x16.swizzle(byLow, lowNibble), i8x16.swizzle(byHigh, i8x16.shr_u(bytes, 4)));
 }
 
-/** Bytes that the plain path may not touch: 0x80 and above, and control characters other than TAB, LF, CR. */
+/** Write the places of the set bits; up to seven words beyond the last are overwritten. @returns the end of the places. */
 @inline
-function oddBytes(bytes: v128, kind: v128): v128 {
-  const outside = i8x16.ge_u(i8x16.sub(bytes, i8x16.splat(0x20)), i8x16.splat(0x5f));
-  return v128.and(outside, i8x16.eq(kind, i8x16.splat(0)));
+function writePlaces(mask: u64, block: usize, out: usize): usize {
+  const end = out + (<usize>popcnt(mask) << 2);
+  while (out < end) {
+    for (let i: usize = 0; i < 32; i += 4) {
+      store<u32>(out + i, block + <usize>ctz(mask));
+      mask &= mask - 1;
+    }
+    out += 32;
+  }
+  return end;
 }
 
-/** Whether a run of word bytes holds an odd one. */
-function hasOddByte(start: usize, stop: usize): bool {
-  for (let pos = start; pos < stop; pos += 16) {
-    const bytes = v128.load(pos);
-    let hits = <u32>i8x16.bitmask(i8x16.ge_u(i8x16.sub(bytes, i8x16.splat(0x20)), i8x16.splat(0x5f)));
-    if (stop - pos < 16) hits &= (1 << <u32>(stop - pos)) - 1;
-    if (hits) return true;
+/** A probe, 32 bytes: 0 the key, 16 its line (0: no short key; nothing there equals a key). */
+function makeProbes(places: usize): void {
+  const firstStart = starts;
+  const firstStop = stops;
+  const lowerBy = upperBit();
+  let probe = probes;
+  for (let place: usize = 0; place < places; place += 4) {
+    const start: usize = load<u32>(firstStart + place);
+    const length: usize = <usize>load<u32>(firstStop + place) - start;
+    const bytes = min<usize>(length, 16);
+    const key = keyOf(lowered(start, lowerBy), bytes, bytes);
+    v128.store(probe, key);
+    store<u32>(probe, length <= SHORT_KEY ? shortLineOf(key) : 0, 16);
+    probe += 32;
   }
-  return false;
+}
+
+/** Read a word of each line, and nothing else, so that as many reads as the processor can hold are under way at once. */
+function touchLines(places: usize): void {
+  const end = probes + (places << 3);
+  let touch: u32 = 0;
+  for (let probe = probes; probe < end; probe += 32) touch |= load<u32>(load<u32>(probe, 16));
+  touched = touch;
+}
+
+/** Sixteen bytes with ASCII letters in lower case, where `upperBit` asks for it. */
+@inline
+function lowered(ptr: usize, upperBit: v128): v128 {
+  const bytes = v128.load(ptr);
+  const isUpper = i8x16.lt_s(i8x16.add(bytes, i8x16.splat(<i8>(0x80 - 0x41))), i8x16.splat(<i8>(0x80 + 26)));
+  return v128.or(bytes, v128.and(isUpper, upperBit));
+}
+
+/** The first `count` ≤ 16 bytes of a lowered vector, and the key's length in byte 15. */
+@inline
+function keyOf(bytes: v128, count: usize, length: usize): v128 {
+  return i8x16.replace_lane(v128.and(bytes, v128.load(keepMasks + 16 - count)), 15, <i8>length);
 }
 
 @inline
-function keyOf(ptr: usize, length: usize, mark: u32): v128 {
-  const bytes = v128.and(v128.load(ptr), v128.load(keepMasks + 16 - length));
-  return i8x16.replace_lane(bytes, 15, <i8>(<u32>length | mark));
+function upperBit(): v128 {
+  return i8x16.splat(flags & LOWERCASE ? 0x20 : 0);
 }
 
-/** Ids of a plain ASCII word of at most 15 bytes, already lower-cased if that is asked for. */
+/** Ids of the chunk's runs. @returns the end of the ids. */
+function resolveProbes<Id>(places: usize, dst: usize): usize {
+  const firstStart = starts;
+  const firstStop = stops;
+  const firstProbe = probes;
+  let place: usize = 0;
+  while (place < places && <usize>load<u32>(firstStart + place) < skipUntil) place += 4;
+  for (; place < places; place += 4) {
+    const probe = firstProbe + (place << 3);
+    const line: usize = load<u32>(probe, 16);
+    if (!v128.any_true(v128.xor(v128.load(probe), v128.load(line)))) {
+      const count = countOfList<Id>(line + 16, SHORT_LIST);
+      if (count <= roomOfList<Id>(SHORT_LIST)) {
+        writeInline<Id>(line + 16, SHORT_LIST, dst);
+        dst += count << 2;
+        continue;
+      }
+    }
+    dst = encodeSlowly<Id>(probe, load<u32>(firstStart + place), load<u32>(firstStop + place), dst);
+    while (place + 4 < places && <usize>load<u32>(firstStart + place + 4) < skipUntil) place += 4;
+  }
+  return dst;
+}
+
+/** A run that is not in the first place of its line: a mark of the host's, a new word, or one with a long key. */
+function encodeSlowly<Id>(probe: usize, start: usize, stop: usize, dst: usize): usize {
+  const length = stop - start;
+  if (length > SHORT_KEY) return isSpread(start, length) ? encodeSpread<Id>(start, stop, dst) : encodeLong<Id>(start, stop, dst);
+  if (length == 1) {
+    const byte: u32 = load<u8>(start);
+    if (byte == LINE_FEED) {
+      store<u32>(nextLineEnd, <u32>((dst - firstId) >> 2));
+      nextLineEnd += 4;
+      return dst;
+    }
+    // Never kept, so that each one comes here.
+    if (byte == BRACKET && load<u32>(specialTokens)) return encodeBracket(start, dst);
+  }
+  return encodeShort<Id>(v128.load(probe), load<u32>(probe, 16), start, stop, dst);
+}
+
+/** Runs better cut at their ideographs and marks than kept whole: too long for a key, or begun like Chinese or Japanese. */
 @inline
-function encodeWord(word: usize, length: usize, dst: usize): usize {
-  const key = keyOf(word, length, 0);
-  const slot = findSlot(key);
-  const info = infoOf(slot);
-  if (info) {
-    if (info >> 16) addUnknown(info >> 16);
-    return writeIds(slot, dst);
-  }
-  return learnWord(slot, key, word, length, dst);
+function isSpread(start: usize, length: usize): bool {
+  return length > LONG_KEY || <u32>load<u8>(start) - 0xe3 < 7;
 }
 
-function learnWord(slot: usize, key: v128, word: usize, length: usize, dst: usize): usize {
-  const unknownBefore = unknownCount;
-  const stop = matchWord(word, length, <u32>length, dst);
-  if (admit(slot, dst, <u32>((stop - dst) >> 2), unknownCount - unknownBefore)) v128.store(slot, key);
-  return stop;
+function encodeShort<Id>(key: v128, line: usize, start: usize, stop: usize, dst: usize): usize {
+  if (isSame(key, v128.load(line))) {
+    const end = writeList<Id>(line + 16, SHORT_LIST, dst);
+    if (end) return end;
+    return learnShort<Id>(key, line, start, stop, dst);
+  }
+  const second = line + SHORT_ENTRY;
+  if (isSame(key, v128.load(second))) {
+    const end = writeList<Id>(second + 16, SHORT_LIST, dst);
+    if (end) {
+      swapEntries(line, SHORT_ENTRY);
+      return end;
+    }
+  }
+  const isFree = !v128.any_true(v128.load(line));
+  return learnShort<Id>(key, isFree ? line : second, start, stop, dst);
 }
 
-/** Ids of a run of at most 15 bytes that holds more than plain ASCII. */
-function encodeOddRun(start: usize, stop: usize, src: usize, end: usize, dst: usize): usize {
-  const key = keyOf(start, stop - start, 0x80);
-  const slot = findSlot(key);
-  if (v128.any_true(v128.load(slot))) {
-    addUnknown(infoOf(slot) >> 16);
-    return writeIds(slot, dst);
+function learnShort<Id>(key: v128, entry: usize, start: usize, stop: usize, dst: usize): usize {
+  const length = stop - start;
+  const isPlain = isPlainWord(key, length);
+  let end: usize;
+  if (isPlain) {
+    v128.store(wordBytes, key);
+    end = matchWord(wordBytes, length, <u32>length, dst);
+  } else {
+    end = encodeRun(start, stop, textStart, textEnd, dst);
   }
-  const unknownBefore = unknownCount;
-  const after = encodeRun(start, stop, src, end, dst);
-  if (!sawSigma && admit(slot, dst, <u32>((after - dst) >> 2), unknownCount - unknownBefore)) v128.store(slot, key);
-  return after;
+  if ((isPlain || !sawSigma) && keepList<Id>(entry + 16, SHORT_LIST, dst, end)) v128.store(entry, key);
+  return end;
+}
+
+/** Whether the key holds printable ASCII only: it is its own normal form. */
+@inline
+function isPlainWord(key: v128, length: usize): bool {
+  const odd = i8x16.ge_u(i8x16.sub(key, i8x16.splat(0x20)), i8x16.splat(0x5f));
+  return !(<u32>i8x16.bitmask(odd) & ((1 << <u32>length) - 1));
+}
+
+function encodeLong<Id>(start: usize, stop: usize, dst: usize): usize {
+  const length = stop - start;
+  const key = lowered(start, upperBit());
+  const rest = keyOf(lowered(start + 16, upperBit()), length - 16, length);
+  const line = longLineOf(key, rest);
+  if (isSame(key, v128.load(line)) && isSame(rest, v128.load(line, 16))) {
+    const end = writeList<Id>(line + 32, LONG_LIST, dst);
+    if (end) return end;
+    return learnLong<Id>(key, rest, line, start, stop, dst);
+  }
+  const second = line + LONG_ENTRY;
+  if (isSame(key, v128.load(second)) && isSame(rest, v128.load(second, 16))) {
+    const end = writeList<Id>(second + 32, LONG_LIST, dst);
+    if (end) {
+      swapEntries(line, LONG_ENTRY);
+      return end;
+    }
+  }
+  const isFree = !v128.any_true(v128.load(line, 16));
+  return learnLong<Id>(key, rest, isFree ? line : second, start, stop, dst);
+}
+
+function learnLong<Id>(key: v128, rest: v128, entry: usize, start: usize, stop: usize, dst: usize): usize {
+  const end = encodeRun(start, stop, textStart, textEnd, dst);
+  if (!sawSigma && keepList<Id>(entry + 32, LONG_LIST, dst, end)) {
+    v128.store(entry, key);
+    v128.store(entry, rest, 16);
+  }
+  return end;
+}
+
+/** A run cut at its isolated characters; what lies between them is taken like a run of its own. */
+function encodeSpread<Id>(start: usize, stop: usize, dst: usize): usize {
+  let segment = start;
+  let pos = start;
+  while (pos < stop) {
+    const lead: u32 = load<u8>(pos);
+    if ((lead & 0xf0) != 0xe0) {
+      pos += lead < 0x80 ? 1 : lead < 0xe0 ? 2 : 4;
+      continue;
+    }
+    const found = isolatedAt(pos, dst);
+    if (found == JOINS) {
+      pos += 3;
+      continue;
+    }
+    if (segment < pos) dst = encodeSegment<Id>(segment, pos, dst);
+    if (found != BLANK) {
+      store<u32>(dst, found - FIRST_ID);
+      dst += 4;
+    }
+    pos += 3;
+    segment = pos;
+  }
+  return segment < stop ? encodeSegment<Id>(segment, stop, dst) : dst;
+}
+
+function encodeSegment<Id>(start: usize, stop: usize, dst: usize): usize {
+  const length = stop - start;
+  if (length > LONG_KEY) return encodeRun(start, stop, textStart, textEnd, dst);
+  if (length > SHORT_KEY) return encodeLong<Id>(start, stop, dst);
+  const key = keyOf(lowered(start, upperBit()), length, length);
+  return encodeShort<Id>(key, shortLineOf(key), start, stop, dst);
+}
+
+/** A bracket: the special token that stands there, or an ordinary mark. */
+function encodeBracket(start: usize, dst: usize): usize {
+  const special = specialAt(start, textEnd);
+  if (!special) return matchWord(start, 1, 1, dst);
+  const id = load<u32>(special, 4);
+  skipUntil = start + <usize>load<u32>(special);
+  if (id == unknownId) literalUnknown++;
+  store<u32>(dst, id);
+  return dst + 4;
 }
 
 /** The special token that stands at `ptr` in the raw text, or 0. */

@@ -5,5 +5,5 @@
 export { encode, getLineCount } from './encode';
 export { writeWords } from './normalize';
 export { encodeWithOffsets, getUnit } from './offsets';
-export { open, takeUnknownCount } from './state';
+export { open, takeUnknownCount, workBytes } from './state';
 export { dropInvalid } from './utf8';

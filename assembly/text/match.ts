@@ -2,7 +2,7 @@
  * Greedy longest match of one normalised word over the trie of pieces (state.ts draws it). The word is at most `wordLimit`
  * code points long, so the work a word is bounded by limit × longest piece.
  */
-import { addUnknown, trieLabels, trieNodes, trieRoots, unknownId, wordLimit } from './state';
+import { trieLabels, trieNodes, trieRoots, unknownId, wordLimit } from './state';
 
 /** The child of `node` by `byte`, or 0. Labels of siblings lie side by side and are compared sixteen at a time. */
 function childOf(node: usize, byte: u32): usize {
@@ -52,6 +52,18 @@ export function matchWord(word: usize, length: usize, codePoints: u32, dst: usiz
 
 function writeUnknown(dst: usize): usize {
   store<u32>(dst, unknownId);
-  addUnknown(1);
   return dst + 4;
+}
+
+/** How many of the ids in [ids, end) are [UNK]. */
+export function countUnknown(ids: usize, end: usize): u32 {
+  const wanted = i32x4.splat(unknownId);
+  let counts = i32x4.splat(0);
+  let pos = ids;
+  for (; pos + 16 <= end; pos += 16) counts = i32x4.sub(counts, i32x4.eq(v128.load(pos), wanted));
+  let count = <u32>(
+    i32x4.extract_lane(counts, 0) + i32x4.extract_lane(counts, 1) + i32x4.extract_lane(counts, 2) + i32x4.extract_lane(counts, 3)
+  );
+  for (; pos < end; pos += 4) count += load<u32>(pos) == unknownId ? 1 : 0;
+  return count;
 }

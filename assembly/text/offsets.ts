@@ -4,10 +4,10 @@
  * About a fifth of encode.ts's speed: no masks of 64 bytes, and no word cache, which could not tell where pieces begin.
  */
 import { specialAt } from './encode';
-import { matchWord } from './match';
+import { countUnknown, matchWord } from './match';
 import { encodeRun } from './normalize';
 import { getUnit, skipAscii, startTracing, stopTracing, writeAsciiSpans } from './origins';
-import { LOWERCASE, MAYBE_SPECIAL, flags, singleIds, wordBytes, wordLimit } from './state';
+import { LOWERCASE, addUnknown, flags, specialTokens, unknownId, wordBytes, wordLimit } from './state';
 import { PUNCTUATION, classOf } from './unicode';
 
 export { getUnit };
@@ -23,7 +23,8 @@ const BRACKET: u32 = 0x5b;
 export function encodeWithOffsets(src: usize, len: i32, ids: usize, starts: usize, ends: usize, firstUnit: u32): i32 {
   memory.fill(src + <usize>len, 0x20, 80);
   const end = src + <usize>len;
-  const cuts = load<u32>(singleIds + (BRACKET << 2)) == MAYBE_SPECIAL;
+  const cuts = load<u32>(specialTokens) != 0;
+  let literalUnknown: u32 = 0;
   let dst = ids;
   startTracing(starts - ids, ends - ids, firstUnit);
   for (let pos = src; pos < end; ) {
@@ -32,7 +33,9 @@ export function encodeWithOffsets(src: usize, len: i32, ids: usize, starts: usiz
     let length: usize = 1;
     if (special) {
       length = load<u32>(special);
-      store<u32>(dst, load<u32>(special, 4));
+      const id = load<u32>(special, 4);
+      if (id == unknownId) literalUnknown++;
+      store<u32>(dst, id);
       writeAsciiSpans(dst, dst + 4, <u32>length);
       dst += 4;
     } else if (isSpace(byte)) {
@@ -52,6 +55,7 @@ export function encodeWithOffsets(src: usize, len: i32, ids: usize, starts: usiz
     pos += length;
   }
   stopTracing();
+  addUnknown(countUnknown(ids, dst) - literalUnknown);
   return <i32>((dst - ids) >> 2);
 }
 

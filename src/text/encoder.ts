@@ -6,26 +6,25 @@
  *   const encoder = new WordPieceEncoder(module, tables);      // in each worker; its word cache lives with it
  *
  * Results are views into reused memory: valid until the next call. A call on a short line costs about half a microsecond.
- * Memory: tables + 2.5 MB of word cache + ten bytes a byte of the window, which is 1 MiB unless one stretch of text without
+ * Memory: tables + 13 MB of word cache + nine bytes a byte of the window, which is 256 KiB unless one stretch of text without
  * ASCII white space is longer than that.
  */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { GalvaniError } from '../errors.js';
 
 /** Text is taken in windows of at most this many bytes, cut behind ASCII white space, where no reference's result depends on what follows. */
-const windowBytes = 1 << 20;
+const windowBytes = 1 << 18;
 const pageBytes = 65536;
-const slackBytes = 128; // the kernel pads and reads ahead: at most 80 bytes
-const cacheBits = 16; // 65,536 slots of 32 bytes, half of them used
-const cacheBytes = 32 << cacheBits;
-const arenaWords = 1 << 17;
-const scratchBytes = 10240; // 48 × limit + 84 bytes for one word, its held marks and their origins; the limit is at most 200
+const validatedBytes = 1024; // Node's validation is several times faster than dropping; from here on it pays to ask it first
+const slackBytes = 128; // the kernel pads, reads and writes ahead: at most 112 bytes
 
 interface TextExports {
   memory: WebAssembly.Memory;
-  open(tables: number, scratch: number, cache: number, bits: number, arena: number, arenaWords: number): void;
+  workBytes(): number;
+  open(tables: number, work: number): void;
   dropInvalid(ptr: number, len: number): number;
-  encode(src: number, low: number, len: number, ids: number, lineEnds: number): number;
+  encode(src: number, len: number, ids: number, lineEnds: number, idsBefore: number): number;
   getLineCount(): number;
   encodeWithOffsets(src: number, len: number, ids: number, starts: number, ends: number, firstUnit: number): number;
   getUnit(): number;
@@ -58,10 +57,9 @@ export class WordPieceEncoder {
   droppedBytes = 0;
 
   readonly #kernel: TextExports;
-  readonly #windowPtr: number; // everything before it is fixed: tables, scratch, cache
+  readonly #windowPtr: number; // everything before it is fixed: tables, and what the kernel works in
   readonly #utf8 = new TextEncoder();
   #capacity = 0; // bytes of the window
-  #lowPtr = 0;
   #idsPtr = 0;
   #lineEndsPtr = 0;
   #source: Uint8Array = new Uint8Array();
@@ -77,13 +75,11 @@ export class WordPieceEncoder {
       },
     }).exports as unknown as TextExports;
     const tablesPtr = pageBytes; // the first page holds the module's own constants
-    const scratchPtr = roundUp(tablesPtr + tables.length, 64);
-    const cachePtr = scratchPtr + scratchBytes;
-    const arenaPtr = cachePtr + cacheBytes;
-    this.#windowPtr = arenaPtr + 4 * arenaWords;
+    const workPtr = roundUp(tablesPtr + tables.length, 64);
+    this.#windowPtr = workPtr + this.#kernel.workBytes();
     this.#reserve(pageBytes);
     new Uint8Array(this.#kernel.memory.buffer).set(tables, tablesPtr);
-    this.#kernel.open(tablesPtr, scratchPtr, cachePtr, cacheBits, arenaPtr, arenaWords);
+    this.#kernel.open(tablesPtr, workPtr);
   }
 
   /** Ids of a text, without special tokens. The view is valid until the next call. */
@@ -97,22 +93,22 @@ export class WordPieceEncoder {
     if (text.length * 3 > windowBytes) return this.encodeBytes(Buffer.from(text));
     this.#reserve(text.length * 3);
     const { written } = this.#utf8.encodeInto(text, this.#source);
-    return this.#idsView(this.#encodeLoaded(written));
+    return this.#idsView(this.#encodeLoaded(written, 0));
   }
 
   /** Ids of many lines in one call. The views are valid until the next call. */
   encodeLines(bytes: Uint8Array): EncodedLines {
     if (bytes.length <= windowBytes) {
-      const count = this.#encodeWindow(bytes, 0, bytes.length);
+      const count = this.#encodeWindow(bytes, 0, bytes.length, 0);
       return { ids: this.#idsView(count), lineEnds: this.#lineEndsView(count, endsOpen(bytes)) };
     }
     this.#ids.length = 0;
     this.#lineEnds.length = 0;
     for (let start = 0; start < bytes.length; ) {
       const end = findCut(bytes, start);
-      const count = this.#encodeWindow(bytes, start, end);
-      this.#lineEnds.append(this.#lineEndsView(count, end === bytes.length && endsOpen(bytes)), this.#ids.length);
-      this.#ids.append(this.#idsView(count), 0);
+      const count = this.#encodeWindow(bytes, start, end, this.#ids.length);
+      this.#ids.append(this.#idsView(count));
+      this.#lineEnds.append(this.#lineEndsView(this.#ids.length, end === bytes.length && endsOpen(bytes)));
       start = end;
     }
     return { ids: this.#ids.view(), lineEnds: this.#lineEnds.view() };
@@ -124,15 +120,15 @@ export class WordPieceEncoder {
     let unit = 0;
     for (let start = 0; start < bytes.length; ) {
       const end = findCut(bytes, start);
-      this.#reserve(2 * (end - start)); // three words a byte go where the lower-cased copy, ids and line ends have their room
+      this.#reserve(2 * (end - start)); // three words a byte go where ids and line ends have their room
       const length = this.#load(bytes, start, end);
       const step = 4 * length + 64;
-      const [ids, starts, ends] = [0, 1, 2].map((i) => this.#lowPtr + i * step);
+      const [ids, starts, ends] = [0, 1, 2].map((i) => this.#idsPtr + i * step);
       const count = this.#kernel.encodeWithOffsets(this.#windowPtr, length, ids, starts, ends, unit);
       this.unknownTokens += this.#kernel.takeUnknownCount();
       unit = this.#kernel.getUnit() >>> 0;
       [ids, starts, ends].forEach((ptr, i) => {
-        lists[i].append(new Uint32Array(this.#kernel.memory.buffer, ptr, count), 0);
+        lists[i].append(new Uint32Array(this.#kernel.memory.buffer, ptr, count));
       });
       start = end;
     }
@@ -163,17 +159,19 @@ export class WordPieceEncoder {
   }
 
   #dropInvalid(length: number): number {
+    if (length >= validatedBytes && isUtf8(this.#source.subarray(0, length))) return length;
     const kept = this.#kernel.dropInvalid(this.#windowPtr, length);
     this.droppedBytes += length - kept;
     return kept;
   }
 
-  #encodeWindow(bytes: Uint8Array, start: number, end: number): number {
-    return this.#encodeLoaded(this.#load(bytes, start, end));
+  /** @param idsBefore what line ends are counted from. @returns the number of ids. */
+  #encodeWindow(bytes: Uint8Array, start: number, end: number, idsBefore: number): number {
+    return this.#encodeLoaded(this.#load(bytes, start, end), idsBefore);
   }
 
-  #encodeLoaded(length: number): number {
-    const count = this.#kernel.encode(this.#windowPtr, this.#lowPtr, length, this.#idsPtr, this.#lineEndsPtr);
+  #encodeLoaded(length: number, idsBefore: number): number {
+    const count = this.#kernel.encode(this.#windowPtr, length, this.#idsPtr, this.#lineEndsPtr, idsBefore);
     this.unknownTokens += this.#kernel.takeUnknownCount();
     return count;
   }
@@ -182,7 +180,7 @@ export class WordPieceEncoder {
     return new Uint32Array(this.#kernel.memory.buffer, this.#idsPtr, count);
   }
 
-  /** The line ends of the window; `open` adds the end of a last line without LF. */
+  /** The line ends of the window; `open` adds the end of a last line without LF, after `count` ids. */
   #lineEndsView(count: number, open: boolean): Uint32Array {
     const lines = this.#kernel.getLineCount();
     const view = new Uint32Array(this.#kernel.memory.buffer, this.#lineEndsPtr, open ? lines + 1 : lines);
@@ -190,18 +188,16 @@ export class WordPieceEncoder {
     return view;
   }
 
-  /** Make room for a window of `bytes`: the text, its lower-cased copy, at most as many ids, and one line end more. */
+  /** Make room for a window of `bytes`: the text, at most as many ids, and one line end more. */
   #reserve(bytes: number): void {
     if (bytes <= this.#capacity) return;
     const capacity = roundUp(Math.max(bytes, Math.min(2 * this.#capacity, windowBytes)), pageBytes);
-    const lowPtr = this.#windowPtr + capacity + slackBytes;
-    const idsPtr = lowPtr + capacity + slackBytes;
+    const idsPtr = this.#windowPtr + capacity + slackBytes;
     const lineEndsPtr = idsPtr + 4 * capacity + slackBytes;
     const size = lineEndsPtr + 4 * capacity + slackBytes;
     const { memory } = this.#kernel;
     if (size > memory.buffer.byteLength) growMemory(memory, size, bytes);
     // Only now: an encoder whose memory could not grow goes on with what it has.
-    this.#lowPtr = lowPtr;
     this.#idsPtr = idsPtr;
     this.#lineEndsPtr = lineEndsPtr;
     this.#capacity = capacity;
@@ -215,7 +211,7 @@ function growMemory(memory: WebAssembly.Memory, size: number, bytes: number): vo
   } catch (cause) {
     throw new GalvaniError({
       stage: 'tokenize',
-      expected: 'stretches of text without white space that fit in memory (ten bytes a byte, 4 GiB in all)',
+      expected: 'stretches of text without white space that fit in memory (nine bytes a byte, 4 GiB in all)',
       got: `one of ${bytes} bytes`,
       remedy: 'Break the text, or give the process more memory.',
       kind: 'badInput',
@@ -245,7 +241,7 @@ class GrowingWords {
   length = 0;
   #words = new Uint32Array();
 
-  append(words: Uint32Array, offset: number): void {
+  append(words: Uint32Array): void {
     const end = this.length + words.length;
     if (end > this.#words.length) {
       const grown = new Uint32Array(Math.max(end, 2 * this.#words.length));
@@ -253,7 +249,6 @@ class GrowingWords {
       this.#words = grown;
     }
     this.#words.set(words, this.length);
-    if (offset > 0) for (let i = this.length; i < end; i++) this.#words[i] += offset;
     this.length = end;
   }
 
