@@ -4,7 +4,7 @@
  * The alphabet is the commonest characters that together make up 99.99 % of the text, each counted as often as it stands
  * there; of equally common ones, those with the lower code points. A word with any other character is not learned from, and
  * is [UNK] when it is encoded. Neither is a word of more than 50 letters. Of more than four million distinct words the rarest
- * are left out, and of equally rare ones those with the larger hashes: that bounds memory, about 0.5 GB here and in a learner.
+ * are left out, and of equally rare ones those with the larger hashes: that bounds what a learner needs.
  */
 import type { CountedWords } from './word-table.js';
 
