@@ -4,17 +4,23 @@
  * Waiting spins for `spins` loads, then sleeps in memory.atomic.wait32, so that more threads than cores are slow, never
  * stuck. A sleeper announces itself before it looks a last time, and a waker changes the word before it looks for
  * sleepers: one of the two sees the other (all atomics are sequentially consistent).
+ *
+ * Every thread counts its barriers itself (in its scratch), and arrivals are counted on and on: whoever arrives out of
+ * turn, because a wait ended too early, traps there instead of taking another's place, which computes on half-written
+ * memory and then waits for ever. test/engines/barrier.test.ts walks every interleaving.
  */
 import { Control } from './opcodes';
+import { SCRATCH_BARRIERS } from './scratch';
 
-/** Returns when all threads have called it. */
-export function barrier(control: usize, threads: i32, spins: i32): void {
+/** Returns when all threads have called it. Counts wrap around together. */
+export function barrier(control: usize, threads: i32, spins: i32, scratch: usize): void {
   if (threads == 1) return;
   const generation = control + Control.Generation;
-  // Read before arriving: it cannot advance until this thread has arrived.
-  const before = atomic.load<i32>(generation);
-  if (atomic.add<i32>(control + Control.Arrived, 1) == threads - 1) {
-    atomic.store<i32>(control + Control.Arrived, 0);
+  const before = load<i32>(scratch + SCRATCH_BARRIERS);
+  store<i32>(scratch + SCRATCH_BARRIERS, before + 1);
+  const others = atomic.add<i32>(control + Control.Arrived, 1) - before * threads;
+  if (<u32>others >= <u32>threads) unreachable();
+  if (others == threads - 1) {
     atomic.store<i32>(generation, before + 1);
     if (atomic.load<i32>(control + Control.Sleepers) > 0) atomic.notify(generation, threads);
   } else {

@@ -3,10 +3,12 @@
  *
  *   0     16 words of the last Philox block
  *   64    its counter (u64), step, stream, seed low, seed high: what those words belong to
+ *   96    barriers that this thread has come to: barrier.ts
  *   128   one 4 × 8 tile of floats, for the ragged edges of a matrix
  *   256   work: whatever one kernel needs while it runs
  */
 export const SCRATCH_WORDS: usize = 0;
 export const SCRATCH_BLOCK: usize = 64;
+export const SCRATCH_BARRIERS: usize = 96;
 export const SCRATCH_TILE: usize = 128;
 export const SCRATCH_WORK: usize = 256;

@@ -31,10 +31,10 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
     const next = load<i32>(at, 8);
     if (times != 0 && next != operation) {
       operation = next;
-      barrier(control, threads, spins);
+      barrier(control, threads, spins, scratch);
       if (thread == 0) store<f64>(times + (<usize>operation << 3), now());
     } else if ((head & EntryBit.Barrier) != 0) {
-      barrier(control, threads, spins);
+      barrier(control, threads, spins, scratch);
     }
     if ((head & EntryBit.Sole) == 0 || thread == 0) {
       run(head & 0xffff, at + TapeLayout.EntryHeaderWords * 4, thread, threads, scratch);
@@ -42,7 +42,7 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
     at += <usize>load<u32>(at, 4) << 2;
   }
   if (times != 0) {
-    barrier(control, threads, spins);
+    barrier(control, threads, spins, scratch);
     if (thread == 0) store<f64>(times + (<usize>(operation + 1) << 3), now());
   }
 }

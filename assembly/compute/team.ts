@@ -18,7 +18,7 @@ export function serve(control: usize, thread: i32, threads: i32, spins: i32, scr
     const tape = <usize>atomic.load<u32>(control + Control.Tapes + <usize>((job & 1) << 2));
     if (tape == 0) return;
     walk(tape, control, thread, threads, spins, scratch);
-    barrier(control, threads, spins);
+    barrier(control, threads, spins, scratch);
     job++;
     if (thread == 0) {
       atomic.store<i32>(control + Control.Completed, job);

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import type { Worker } from 'node:worker_threads';
+import { Control } from '../../assembly/compute/opcodes.js';
 import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
 import { tensorflowEngine } from '../../src/engines/tensorflow/tensorflow.js';
@@ -354,6 +355,25 @@ test('a thread that dies rejects what is pending with its cause, and what comes 
   }, dead);
   await assert.rejects(runtime.submit('train', inputs), dead);
   await assert.rejects(runtime.snapshot(), dead);
+  await runtime.close();
+});
+
+test('a thread that meets a barrier out of turn ends the team, and nobody waits for ever', async () => {
+  const allocate = WebAssembly.Memory;
+  let memory: WebAssembly.Memory | undefined;
+  WebAssembly.Memory = class extends allocate {
+    constructor(descriptor: ConstructorParameters<typeof allocate>[0]) {
+      super(descriptor);
+      memory = this;
+    }
+  };
+  const runtime = await wasmEngine.load(trainPrograms(), { threads: 2 }).finally(() => {
+    WebAssembly.Memory = allocate;
+  });
+  // The control block's address; one arrival that no thread made is as if one had not waited for the other.
+  Atomics.add(new Int32Array(memory!.buffer), 1024 / 4 + Control.Arrived / 4, 1);
+  const { outputs } = await runtime.submit('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
+  await assert.rejects(outputs, /2 compute threads.*got thread \d ended with an error/);
   await runtime.close();
 });
 
