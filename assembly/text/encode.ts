@@ -15,6 +15,9 @@ import {
   LONG_LIST,
   SHORT_LIST,
   countOfList,
+  entryForLong,
+  entryForShort,
+  growCrowded,
   isSame,
   keepList,
   longLineOf,
@@ -105,6 +108,7 @@ export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBef
       wordCarry = word >> 63;
       singleCarry = single >> 63;
     }
+    growCrowded();
     const places = stopsEnd - stops;
     makeProbes(places);
     touchLines(places);
@@ -257,8 +261,7 @@ function encodeShort<Id>(key: v128, line: usize, start: usize, stop: usize, dst:
       return end;
     }
   }
-  const isFree = !v128.any_true(v128.load(line));
-  return learnShort<Id>(key, isFree ? line : second, start, stop, dst);
+  return learnShort<Id>(key, entryForShort(line), start, stop, dst);
 }
 
 function learnShort<Id>(key: v128, entry: usize, start: usize, stop: usize, dst: usize): usize {
@@ -300,8 +303,7 @@ function encodeLong<Id>(start: usize, stop: usize, dst: usize): usize {
       return end;
     }
   }
-  const isFree = !v128.any_true(v128.load(line, 16));
-  return learnLong<Id>(key, rest, isFree ? line : second, start, stop, dst);
+  return learnLong<Id>(key, rest, entryForLong(line), start, stop, dst);
 }
 
 function learnLong<Id>(key: v128, rest: v128, entry: usize, start: usize, stop: usize, dst: usize): usize {
