@@ -9,7 +9,7 @@ import type { Range } from './ranges.js';
 const newline = 0x0a;
 /** How much is read at a time to find the end of a line that goes beyond its range. */
 const extensionBytes = 1 << 16;
-/** A line is read as a whole; one without white space is one window of the encoder, ten bytes a byte, and wasm has 4 GiB. */
+/** A line is read as a whole; one without white space is one window of the encoder, nine bytes a byte, and wasm has 4 GiB. */
 const maxLineBytes = 256 << 20;
 
 /** A reader with one buffer, which every call overwrites; it grows to the longest range and line met. */

@@ -6,14 +6,14 @@
  *   const encoder = new WordPieceEncoder(module, tables);      // in each worker; its word cache lives with it
  *
  * Results are views into reused memory: valid until the next call. A call on a short line costs about half a microsecond.
- * Memory: tables + 13 MB of word cache + nine bytes a byte of the window, which is 256 KiB unless one stretch of text without
- * ASCII white space is longer than that.
+ * Memory: tables + at most 13 MB of word cache + nine bytes a byte of the window, which is 256 KiB unless one stretch of text
+ * without ASCII white space, ASCII punctuation or ideographs is longer than that: it may be one word, and is taken whole.
  */
 import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { GalvaniError } from '../errors.js';
 
-/** Text is taken in windows of at most this many bytes, cut behind ASCII white space, where no reference's result depends on what follows. */
+/** Text is taken in windows of at most this many bytes, cut where no reference's result depends on what follows. */
 const windowBytes = 1 << 18;
 const pageBytes = 65536;
 const validatedBytes = 1024; // Node's validation is several times faster than dropping; from here on it pays to ask it first
@@ -107,8 +107,9 @@ export class WordPieceEncoder {
     for (let start = 0; start < bytes.length; ) {
       const end = findCut(bytes, start);
       const count = this.#encodeWindow(bytes, start, end, this.#ids.length);
-      this.#ids.append(this.#idsView(count));
-      this.#lineEnds.append(this.#lineEndsView(this.#ids.length, end === bytes.length && endsOpen(bytes)));
+      const share = end / bytes.length;
+      this.#ids.append(this.#idsView(count), share);
+      this.#lineEnds.append(this.#lineEndsView(this.#ids.length, end === bytes.length && endsOpen(bytes)), share);
       start = end;
     }
     return { ids: this.#ids.view(), lineEnds: this.#lineEnds.view() };
@@ -128,7 +129,7 @@ export class WordPieceEncoder {
       this.unknownTokens += this.#kernel.takeUnknownCount();
       unit = this.#kernel.getUnit() >>> 0;
       [ids, starts, ends].forEach((ptr, i) => {
-        lists[i].append(new Uint32Array(this.#kernel.memory.buffer, ptr, count));
+        lists[i].append(new Uint32Array(this.#kernel.memory.buffer, ptr, count), end / bytes.length);
       });
       start = end;
     }
@@ -211,7 +212,7 @@ function growMemory(memory: WebAssembly.Memory, size: number, bytes: number): vo
   } catch (cause) {
     throw new GalvaniError({
       stage: 'tokenize',
-      expected: 'stretches of text without white space that fit in memory (nine bytes a byte, 4 GiB in all)',
+      expected: 'stretches of letters that fit in memory (nine bytes a byte, 4 GiB in all)',
       got: `one of ${bytes} bytes`,
       remedy: 'Break the text, or give the process more memory.',
       kind: 'badInput',
@@ -224,27 +225,52 @@ const endsOpen = (bytes: Uint8Array) => bytes.length > 0 && bytes[bytes.length -
 
 const roundUp = (value: number, step: number) => Math.ceil(value / step) * step;
 
-/** The end of the window that begins at `start`: behind its last LF, else its last ASCII white space, else the next one. */
+/**
+ * The end of the window that begins at `start`: behind its last LF, else its last ASCII white space, else its last separating
+ * character, else behind the first of either that comes. Between two of these a stretch may be one word, which no
+ * window can end in.
+ */
 function findCut(bytes: Uint8Array, start: number): number {
   const limit = start + windowBytes;
   if (limit >= bytes.length) return bytes.length;
   const lineEnd = bytes.subarray(start, limit).lastIndexOf(0x0a);
   if (lineEnd >= 0) return start + lineEnd + 1;
-  const isSpace = (byte: number) => byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d;
-  for (let cut = limit; cut > start; cut--) if (isSpace(bytes[cut - 1])) return cut;
-  for (let cut = limit; cut < bytes.length; cut++) if (isSpace(bytes[cut])) return cut + 1;
+  for (let cut = limit; cut > start; cut--) if (endsSpace(bytes, cut)) return cut;
+  for (let cut = limit; cut > start; cut--) if (endsSeparator(bytes, cut)) return cut;
+  for (let cut = limit + 1; cut < bytes.length; cut++) {
+    if (endsSpace(bytes, cut) || endsSeparator(bytes, cut)) return cut;
+  }
   return bytes.length;
 }
 
-/** A Uint32Array that doubles when full. */
+function endsSpace(bytes: Uint8Array, cut: number): boolean {
+  const byte = bytes[cut - 1];
+  return (byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d) && !mayBeInToken(bytes, cut);
+}
+
+/** An added token begins with "[" and has at most eight characters, of any kind. */
+const mayBeInToken = (bytes: Uint8Array, cut: number) => bytes.subarray(Math.max(0, cut - 7), cut).includes(0x5b);
+
+/** ASCII punctuation, but for what final sigma looks through. */
+const separators = new Set(Buffer.from('!"#$%&()*+,-/;<=>?@\\_{|}~'));
+
+/** Whether a character ends at `cut` that is a word of its own in both profiles: such punctuation, or one of U+5000–U+8FFF. */
+function endsSeparator(bytes: Uint8Array, cut: number): boolean {
+  if (separators.has(bytes[cut - 1])) return !mayBeInToken(bytes, cut);
+  const lead = bytes[cut - 3];
+  return lead >= 0xe5 && lead <= 0xe8 && bytes[cut - 1] >> 6 === 2 && bytes[cut - 2] >> 6 === 2;
+}
+
+/** A Uint32Array that grows to what the whole will need, at most sixteenfold: the system's zeroing of fresh memory shows. */
 class GrowingWords {
   length = 0;
   #words = new Uint32Array();
 
-  append(words: Uint32Array): void {
+  /** @param share of all words that will have been appended, about. */
+  append(words: Uint32Array, share: number): void {
     const end = this.length + words.length;
     if (end > this.#words.length) {
-      const grown = new Uint32Array(Math.max(end, 2 * this.#words.length));
+      const grown = new Uint32Array(Math.ceil(end * Math.min(1.1 / share, 16)));
       grown.set(this.#words.subarray(0, this.length));
       this.#words = grown;
     }
