@@ -12,7 +12,7 @@ interface Flags {
   input: string[];
   vocab: string;
   output: string;
-  profile: 'huggingface' | 'electra';
+  profile?: 'huggingface' | 'electra';
   cased?: boolean;
   documents: 'line' | 'blank-line' | 'file';
   threads: number;
@@ -23,7 +23,7 @@ interface Flags {
 export function define(command: Command): void {
   command
     .requiredOption('--input <path...>', 'text files, and folders whose .txt files are read in order of their names')
-    .requiredOption('--vocab <file>', 'the WordPiece vocabulary, one piece a line')
+    .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .requiredOption('--output <folder>', 'the dataset; must be new or empty')
     .addOption(
       new Option('--documents <rule>', 'where one document ends and the next begins (a file always begins one)')
@@ -31,11 +31,12 @@ export function define(command: Command): void {
         .default('blank-line'),
     )
     .addOption(
-      new Option('--profile <name>', 'whose tokenization to equal')
-        .choices(['huggingface', 'electra'])
-        .default('huggingface'),
+      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices([
+        'huggingface',
+        'electra',
+      ]),
     )
-    .option('--cased', 'keep case and accents')
+    .option('--cased', 'keep case and accents (default: as tokenizer.json says)')
     .option(
       '--threads <count>',
       'tokenizing threads; the output is the same for any number',
@@ -75,7 +76,7 @@ async function run(flags: Flags): Promise<void> {
       vocabulary: flags.vocab,
       output: flags.output,
       profile: flags.profile,
-      lowercase: flags.cased !== true,
+      lowercase: flags.cased ? false : undefined,
       documents: flags.documents,
       threads: flags.threads,
       shardTokens: flags.shardTokens,

@@ -8,7 +8,6 @@ import { makePlaceFor, writeFileDurably } from '../files.js';
 import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatTable } from '../report/table.js';
 import { type Algorithm, algorithms } from '../text/learner.js';
-import { linesOfPieces } from '../text/vocabulary.js';
 import { defaultThreads, parseCount } from './options.js';
 
 interface Flags {
@@ -68,7 +67,7 @@ async function run({ input, output, cased, json, ...settings }: Flags): Promise<
   const { vocabulary, report } = await trainVocabulary(files, { ...settings, lowercase: !cased, onProgress }).finally(
     () => progress.end(),
   );
-  await writeFileDurably(output, linesOfPieces(vocabulary.pieces));
+  await writeFileDurably(output, vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   if (json) console.log(JSON.stringify({ output, sha256: vocabulary.sha256, ...report }));
   else process.stdout.write(`${output}\n${formatReport(report)}`);
 }

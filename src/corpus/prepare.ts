@@ -4,7 +4,7 @@
  * output and renamed as the last act. Memory: on each thread a range, its ids and the encoder's window (text/encoder.ts),
  * and the blocks in flight.
  */
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -15,9 +15,10 @@ import { type DatasetDescription, DatasetWriter } from '../dataset/writer.js';
 import { GalvaniError } from '../errors.js';
 import { explainWriteError, publishFolder } from '../files.js';
 import { compileTextModule } from '../text/encoder.js';
-import { profiles, resolveSettings } from '../text/profile.js';
+import { type Profile, profiles } from '../text/profile.js';
+import { readSource, type TokenizerSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
-import { Vocabulary } from '../text/vocabulary.js';
+import type { Vocabulary } from '../text/vocabulary.js';
 import { type InputFile, listInputs } from './inputs.js';
 import { runInOrder } from './pool.js';
 import { describeTask, planTasks, type Task } from './ranges.js';
@@ -27,12 +28,14 @@ import type { WorkerData } from './worker.js';
 export interface PrepareSettings {
   /** Text files, and folders whose .txt files are taken in order of their names. */
   inputs: string[];
-  /** Path of a vocab.txt. */
+  /** Path of a vocab.txt, a tokenizer.json, or the folder of a model. */
   vocabulary: string;
   /** The folder that becomes the dataset. */
   output: string;
-  profile: Manifest['tokenizer']['profile'];
-  lowercase: boolean;
+  /** Default: as the vocabulary's file says, else `huggingface`. */
+  profile?: Profile;
+  /** Default: as the vocabulary's file says, else true. */
+  lowercase?: boolean;
   documents: DocumentRule;
   threads: number;
   /** A shard ends with the document that reaches this many tokens. */
@@ -57,16 +60,17 @@ export interface PrepareResult {
 
 export async function prepare(settings: PrepareSettings): Promise<PrepareResult> {
   const files = listInputs(settings.inputs, [settings.output, settings.vocabulary]);
-  const vocabularyBytes = await readVocabulary(settings.vocabulary);
-  const vocabulary = Vocabulary.parse(vocabularyBytes, settings.profile, settings.vocabulary);
-  const description = describe(settings, files);
-  const found = await findFinished(settings.output, vocabulary, description);
+  const { profile, lowercase } = settings;
+  const source = readSource(settings.vocabulary, { profile, lowercase });
+  const description = describe(settings, source, files);
+  const found = await findFinished(settings.output, source.vocabulary, description);
   if (found) return { manifest: found, wasThere: true };
 
   const temporary = await makeTemporary(settings.output);
   try {
-    const writer = new DatasetWriter(temporary, vocabularyBytes, vocabulary.size, description);
-    const manifest = await writeAll(writer, vocabulary, files, settings);
+    const { bytes, size } = source.vocabulary;
+    const writer = new DatasetWriter(temporary, bytes, size, description);
+    const manifest = await writeAll(writer, source, files, settings);
     await publish(temporary, settings.output, manifest);
     return { manifest, wasThere: false };
   } finally {
@@ -74,25 +78,14 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
   }
 }
 
-async function readVocabulary(file: string): Promise<Uint8Array> {
-  return readFile(file).catch((cause) => {
-    throw new GalvaniError({
-      stage: 'prepare',
-      expected: 'a readable vocab.txt',
-      got: cause.code,
-      where: file,
-      remedy: 'Check the path after --vocab, or train a vocabulary with "galvani vocab".',
-      kind: 'badInput',
-      cause,
-    });
-  });
-}
-
-function describe(settings: PrepareSettings, files: InputFile[]): DatasetDescription {
-  const { profile, lowercase, documents, shardTokens } = settings;
-  const { unicodeVersion } = profiles[profile];
+function describe(
+  { documents, shardTokens }: PrepareSettings,
+  { settings }: TokenizerSource,
+  files: InputFile[],
+): DatasetDescription {
+  const { unicodeVersion } = profiles[settings.profile];
   return {
-    tokenizer: { ...resolveSettings({ profile, lowercase }), unicodeVersion },
+    tokenizer: { ...settings, unicodeVersion },
     settings: { documents, shardTokens },
     inputs: files.map(({ name, bytes }) => ({ name, bytes })),
   };
@@ -100,14 +93,14 @@ function describe(settings: PrepareSettings, files: InputFile[]): DatasetDescrip
 
 async function writeAll(
   writer: DatasetWriter,
-  vocabulary: Vocabulary,
+  { vocabulary, settings: tokenizer }: TokenizerSource,
   files: InputFile[],
   settings: PrepareSettings,
 ): Promise<Manifest> {
-  const { profile, lowercase, documents, threads, signal, rangeBytes, onProgress } = settings;
+  const { documents, threads, signal, rangeBytes, onProgress } = settings;
   const workerData: WorkerData = {
     module: compileTextModule(),
-    tables: compileTables(vocabulary, resolveSettings({ profile, lowercase })),
+    tables: compileTables(vocabulary, tokenizer),
     documents,
     idType: idTypeFor(vocabulary.size),
     vocabularySize: vocabulary.size,

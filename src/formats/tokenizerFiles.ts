@@ -12,7 +12,7 @@ import { GalvaniError } from '../errors.js';
 import { writeFileDurably } from '../files.js';
 import { profiles, type TokenizerSettings } from '../text/profile.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { linesOfPieces, specialNames, type Vocabulary } from '../text/vocabulary.js';
+import { specialNames, type Vocabulary } from '../text/vocabulary.js';
 import { readJson } from './json.js';
 
 /** `maxLength`: most tokens that the model should be given at once. */
@@ -31,7 +31,7 @@ export async function writeTokenizerFiles(
     });
   }
   const write = (name: string, text: string) => writeFileDurably(path.join(directory, name), text);
-  await write('vocab.txt', linesOfPieces(vocabulary.pieces));
+  await write('vocab.txt', vocabulary.pieces.map((piece) => `${piece}\n`).join(''));
   await write('tokenizer.json', tokenizerText(vocabulary, settings));
   await write('tokenizer_config.json', configText(settings, maxLength));
 }

@@ -4,7 +4,10 @@
  */
 import { GalvaniError } from '../errors.js';
 
-/** `longest_first`: the longer one gives way until both are equal, then both; an odd place goes to the second. */
+/**
+ * `longest_first`: the longer one gives way until both are equal, then both. An odd place goes to the longer one, or to the
+ * second where they are equal.
+ */
 export type Truncation = (typeof truncations)[number];
 const truncations = ['longest_first', 'only_first', 'only_second'] as const;
 
@@ -21,16 +24,21 @@ export function frame(first: Uint32Array, second: Uint32Array | undefined, edge:
   return framed;
 }
 
-/** @param room tokens that both may have together. @throws wrongUse where the one that is to give way is too short for it. */
+/**
+ * @param room tokens that both may have together, special tokens not among them as they are in `maxLength`.
+ * @throws wrongUse where the one that is to give way is too short for it.
+ */
 export function truncatedLengths(
   first: number,
   second: number,
   room: number,
+  maxLength: number,
   truncation: Truncation,
 ): [first: number, second: number] {
   const excess = first + second - room;
   if (!truncations.includes(truncation)) throw unknownTruncation(truncation);
   if (excess <= 0) return [first, second];
+  if (room === 0) return [0, 0];
   if (truncation !== 'longest_first') {
     const lengths: [number, number] = [first, second];
     const cut = truncation === 'only_first' ? 0 : 1;
@@ -42,7 +50,8 @@ export function truncatedLengths(
   const longer = room - shorter;
   if (longer >= shorter) return first <= second ? [shorter, longer] : [longer, shorter];
   const half = Math.floor(room / 2);
-  return first <= second ? [half, room - half] : [room - half, half];
+  // Each was cut by itself before: two that are as long as maxLength count as equal.
+  return first <= second || shorter >= maxLength ? [half, room - half] : [room - half, half];
 }
 
 /** What `maxLength` leaves for texts beside `special` tokens. @throws wrongUse */

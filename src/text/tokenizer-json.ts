@@ -145,6 +145,7 @@ function placePieces(reader: Reader, added: Map<string, number>): string[] {
     if (pieces[id] !== undefined && pieces[id] !== piece) {
       throw reader.refuse('one piece an id', `${describe(pieces[id])} and ${describe(piece)} with id ${id}`);
     }
+    if (piece.includes('\n')) throw reader.refuse('pieces without line ends', describe(piece));
     pieces[id] = piece;
   };
   for (const piece in vocab) place(piece, vocab[piece]);

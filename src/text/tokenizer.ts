@@ -227,9 +227,9 @@ function lengthOf(ids: Uint32Array, { maxLength, specialTokens = false }: Encode
 
 function lengthsOf(ids: Uint32Array[], options: PairOptions): number[] {
   const { maxLength, specialTokens = true, truncation = 'longest_first' } = options;
-  const lengths = ids.map((part) => part.length);
-  if (maxLength === undefined) return lengths;
-  return truncatedLengths(lengths[0], lengths[1], roomIn(maxLength, specialTokens ? pairFrame : 0), truncation);
+  if (maxLength === undefined) return ids.map((part) => part.length);
+  const room = roomIn(maxLength, specialTokens ? pairFrame : 0);
+  return truncatedLengths(ids[0].length, ids[1].length, room, maxLength, truncation);
 }
 
 function columnsOf({ ids, starts, ends }: IdsWithOffsets, length: number): Uint32Array[] {

@@ -25,16 +25,19 @@ export const maxPieces = 1 << 24;
 export class Vocabulary {
   /** By id, duplicates included. */
   readonly pieces: readonly string[];
-  /** Hex SHA-256 of the file's bytes, or of the pieces, each with a line end. */
+  /** A vocab.txt of these pieces: the file itself where they were read from one. */
+  readonly bytes: Uint8Array;
+  /** Hex SHA-256 of the bytes. */
   readonly sha256: string;
   /** Tokens that the `huggingface` profile cuts out of the raw text: the special tokens there are, or those of a tokenizer.json. */
   readonly addedTokens: readonly string[];
   readonly #ids = new Map<string, number>();
 
-  private constructor(pieces: readonly string[], sha256: string, where: string, addedTokens?: readonly string[]) {
+  private constructor(pieces: readonly string[], bytes: Uint8Array, where: string, addedTokens?: readonly string[]) {
     if (pieces.length > maxPieces) throw tooManyPieces(pieces.length, where);
     this.pieces = pieces;
-    this.sha256 = sha256;
+    this.bytes = bytes;
+    this.sha256 = createHash('sha256').update(bytes).digest('hex');
     pieces.forEach((piece, id) => {
       this.#ids.set(piece, id);
     });
@@ -51,19 +54,17 @@ export class Vocabulary {
   static parse(bytes: Uint8Array, profile: Profile = 'huggingface', where = 'vocabulary'): Vocabulary {
     const lineCount = countLines(bytes);
     if (lineCount > maxPieces) throw tooManyPieces(lineCount, where);
-    const sha256 = createHash('sha256').update(bytes).digest('hex');
     const lines = decodeText(bytes, where).split('\n');
     if (lines.at(-1) === '') lines.pop();
     const pieces = lines.map((line) =>
       profile === 'electra' ? line.replace(bothEnds, '') : line.replace(trailing, ''),
     );
-    return new Vocabulary(pieces, sha256, where);
+    return new Vocabulary(pieces, bytes, where);
   }
 
   /** Pieces in order of their ids. */
   static fromPieces(pieces: readonly string[], addedTokens?: readonly string[], where = 'pieces given'): Vocabulary {
-    const sha256 = createHash('sha256').update(linesOfPieces(pieces)).digest('hex');
-    return new Vocabulary([...pieces], sha256, where, addedTokens);
+    return new Vocabulary([...pieces], Buffer.from(pieces.map((piece) => `${piece}\n`).join('')), where, addedTokens);
   }
 
   /** Number of ids. */
@@ -113,11 +114,6 @@ function readBytes(path: string): Uint8Array {
       cause,
     });
   }
-}
-
-/** The text of a vocab.txt that holds these pieces. */
-export function linesOfPieces(pieces: readonly string[]): string {
-  return pieces.map((piece) => `${piece}\n`).join('');
 }
 
 function countLines(bytes: Uint8Array): number {

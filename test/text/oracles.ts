@@ -10,7 +10,7 @@ import { compileTables } from '../../src/text/tables.js';
 import { specialNames, Vocabulary } from '../../src/text/vocabulary.js';
 
 // The package is CommonJS whose names Node cannot see from outside.
-const huggingface = createRequire(import.meta.url)('tokenizers') as typeof import('tokenizers');
+export const huggingface = createRequire(import.meta.url)('tokenizers') as typeof import('tokenizers');
 
 export const vocabPath = '../shared/data/vocab-uncased.txt';
 export const vocabulary = Vocabulary.read(vocabPath);
