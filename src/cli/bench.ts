@@ -23,7 +23,7 @@ Examples:
     .command('tokenize')
     .description('text → ids, cold and warm, on one thread and on all')
     .requiredOption('--input <file>', 'UTF-8 text')
-    .requiredOption('--vocab <file>', 'vocab.txt')
+    .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .addOption(
       new Option('--profile <name>', 'whose tokenization to equal')
         .choices(Object.keys(profiles))
@@ -40,7 +40,7 @@ Examples:
     .command('prepare')
     .description('text files → token shards')
     .requiredOption('--input <path...>', '.txt files and folders')
-    .requiredOption('--vocab <file>', 'vocab.txt')
+    .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .option('--threads <n>', 'preparing threads', parseCount, defaultThreads())
     .option('--json', 'print one JSON object')
     .action(async ({ input, vocab, threads, json }) => {

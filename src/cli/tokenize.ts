@@ -1,5 +1,4 @@
 /** `galvani tokenize`: lines of text → ids or pieces, a line each. */
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { GalvaniError } from '../errors.js';
@@ -46,7 +45,8 @@ async function run(files: string[], { vocab, profile, cased, tokens, jsonl }: Fl
   async function print(input: AsyncIterable<Uint8Array>, where: string): Promise<void> {
     try {
       for await (const lines of tokenizeLines(input, tokenizer, { tokens, jsonl }, where)) {
-        if (!process.stdout.write(lines)) await once(process.stdout, 'drain');
+        // Errors of standard output are main's: nothing else listens to them here.
+        if (!process.stdout.write(lines)) await new Promise((resolve) => process.stdout.once('drain', resolve));
       }
     } catch (cause) {
       if (cause instanceof Error && 'syscall' in cause) throw unreadable(where, cause);

@@ -10,9 +10,8 @@ import { idTypeFor } from '../dataset/manifest.js';
 import { verifyDataset } from '../dataset/verification.js';
 import { median } from '../median.js';
 import { compileTextModule, WordPieceEncoder } from '../text/encoder.js';
-import { resolveSettings } from '../text/profile.js';
+import { readSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
-import { Vocabulary } from '../text/vocabulary.js';
 import { type InputFile, listInputs } from './inputs.js';
 import { type PrepareSettings, prepare } from './prepare.js';
 import { planTasks } from './ranges.js';
@@ -77,8 +76,8 @@ const plain = { profile: 'huggingface', lowercase: true, documents: 'blank-line'
 
 /** Seconds that one thread takes to read and tokenize all of it. */
 function measureTokenizer(files: InputFile[], vocabularyPath: string, times: number): number {
-  const vocabulary = Vocabulary.read(vocabularyPath);
-  const encoder = new WordPieceEncoder(compileTextModule(), compileTables(vocabulary, resolveSettings()));
+  const { vocabulary, settings } = readSource(vocabularyPath, plain);
+  const encoder = new WordPieceEncoder(compileTextModule(), compileTables(vocabulary, settings));
   const tokenizer = new TaskTokenizer(encoder, plain.documents, idTypeFor(vocabulary.size), vocabulary.size);
   const start = performance.now();
   for (let time = 0; time < times; time++) for (const task of planTasks(files)) tokenizer.tokenize(task);

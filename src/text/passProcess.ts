@@ -9,8 +9,8 @@ import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { GalvaniError } from '../errors.js';
 import { TextPasses } from './passes.js';
+import { readSource } from './source.js';
 import type { PassFigures } from './timedProcess.js';
-import { Vocabulary } from './vocabulary.js';
 
 const [vocabPath, settingsJson, threads, file] = process.argv.slice(2);
 const settings = JSON.parse(settingsJson);
@@ -28,7 +28,7 @@ await passes.close();
 
 async function open(): Promise<TextPasses> {
   try {
-    return await TextPasses.open(Vocabulary.read(vocabPath, settings.profile), settings, file, Number(threads));
+    return await TextPasses.open(readSource(vocabPath, settings).vocabulary, settings, file, Number(threads));
   } catch (error) {
     if (error instanceof GalvaniError) console.log(JSON.stringify({ error: { ...error.parts, cause: undefined } }));
     throw error;

@@ -107,9 +107,9 @@ function readBytes(path: string): Uint8Array {
     throw new GalvaniError({
       stage: 'vocabulary',
       expected: 'a readable vocab.txt',
-      got: cause instanceof Error ? cause.message : String(cause),
+      got: (cause as NodeJS.ErrnoException).code ?? String(cause),
       where: path,
-      remedy: 'Check the path.',
+      remedy: 'Check the path, or train a vocabulary with "galvani vocab".',
       kind: 'badInput',
       cause,
     });

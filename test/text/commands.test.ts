@@ -72,6 +72,37 @@ test('tokenize streams: many lines come out whole and in order', () => {
   assert.ok(stdout === `${lines.join('\n')}\n`);
 });
 
+test('tokenize stops with 0 when its reader does', () => {
+  writeFileSync(path.join(folder, 'many.txt'), 'the same line again\n'.repeat(100_000));
+  const script = `"${process.execPath}" "${main}" tokenize --vocab "${vocab}" many.txt | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = spawnSync('bash', ['-c', script], { cwd: folder, encoding: 'utf8' });
+  assert.equal(stdout, '1996 2168 2240 2153\n0\n');
+  assert.equal(stderr, '');
+});
+
+test('tokenize takes a tokenizer.json or a model folder for its vocabulary, and prepare does', () => {
+  const pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'The', 'end', 'the'];
+  const json = {
+    normalizer: { type: 'BertNormalizer', lowercase: false },
+    pre_tokenizer: { type: 'BertPreTokenizer' },
+    model: { type: 'WordPiece', vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])) },
+  };
+  mkdirSync(path.join(folder, 'model'));
+  writeFileSync(path.join(folder, 'model', 'tokenizer.json'), JSON.stringify(json));
+  for (const source of ['model', 'model/tokenizer.json']) {
+    assert.equal(galvani(['tokenize', '--vocab', source], 'The end the\n').stdout, '5 6 7\n');
+  }
+  writeFileSync(path.join(folder, 'end.txt'), 'The end the\n');
+  const made = galvani(['prepare', '--input', 'end.txt', '--vocab', 'model/tokenizer.json', '--output', 'ends']);
+  assert.equal(made.status, 0, made.stderr);
+  const { tokenizer } = JSON.parse(readFileSync(path.join(folder, 'ends', 'manifest.json'), 'utf8'));
+  assert.equal(tokenizer.lowercase, false);
+  assert.equal(
+    readFileSync(path.join(folder, 'ends', 'vocab.txt'), 'utf8'),
+    pieces.map((piece) => `${piece}\n`).join(''),
+  );
+});
+
 test('wrong use ends in 2, bad input in 42, and neither leaves a file', () => {
   assert.equal(galvani(['tokenize']).status, 2);
   assert.equal(galvani(['tokenize', '--vocab', vocab, '--profile', 'bert']).status, 2);

@@ -23,7 +23,7 @@ type Located = [id: number, start: number, end: number];
 const parityTexts: string[] = JSON.parse(readFileSync('../shared/data/tokenizer-parity.json', 'utf8')).map(
   ({ text }: { text: string }) => text,
 );
-const texts = [...parityTexts, ...Array.from({ length: 10_000 }, (_, n) => randomText(21, n))];
+const texts = [...parityTexts, ...Array.from({ length: 5_000 }, (_, n) => randomText(21, n))];
 
 /** Offsets in code points of a text, a lone surrogate being one, as UTF-16 units. */
 function inUnits(text: string, located: Located[]): Located[] {
