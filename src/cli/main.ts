@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { exitCodes, GalvaniError, nearestName } from '../errors.js';
+import { closedOutput } from './closedOutput.js';
 
 export interface CommandModule {
   define(command: Command): void;
@@ -81,11 +82,8 @@ function fail(error: unknown): void {
 }
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  // A reader that stops early (`galvani … | head`) is no error; a command that listens too does what is left to do.
-  if (error.code === 'EPIPE') {
-    if (process.stdout.listenerCount('error') === 1) process.exit(exitCodes.done);
-    return;
-  }
+  // A reader that stops early is no error.
+  if (error.code === 'EPIPE') return closedOutput();
   fail(
     new GalvaniError({
       stage: 'output',

@@ -9,6 +9,7 @@ import { presetTraining, type Setting, settingsOf, type TrainingConfig, withSett
 import { describeMetrics } from '../training/describe.js';
 import { planRun } from '../training/dryRun.js';
 import { type PretrainEvent, type PretrainResult, pretrain } from '../training/pretrain.js';
+import { onClosedOutput } from './closedOutput.js';
 import { parseCount } from './options.js';
 
 interface Options {
@@ -140,7 +141,7 @@ function stopSignal(): AbortSignal {
       process.stderr.write('stopping: what was trained is written as a checkpoint first\n');
     controller.abort();
   };
-  process.stdout.on('error', stop);
+  onClosedOutput(stop);
   for (const name of names) process.on(name, stop);
   return controller.signal;
 }
