@@ -72,7 +72,7 @@ test('flags that do not fit are wrong use, and nothing is written', () => {
     [[...args, '--shard-token', '3'], /unknown option '--shard-token'\n.*--shard-tokens/],
     // The misspelt flag is told, not that the required one it stands for is missing.
     [['prepare', '--imput=text.txt', '--vocab', 'vocab.txt'], /unknown option '--imput'\n\(Did you mean --input\?\)/],
-    [['prepare', '--input', 'text.txt'], /required option '--vocab <file>' not specified/],
+    [['prepare', '--input', 'text.txt'], /required option '--vocab <path>' not specified/],
   ];
   for (const [wrong, message] of cases) {
     const { status, stderr } = run(...wrong);

@@ -48,7 +48,7 @@ function programOf(isTied: boolean, body: (build: ProgramBuilder, x: Tensor) => 
 }
 
 async function run(engine: typeof wasmEngine, program: Program, change?: { at: number; by: number }) {
-  const runtime = await engine.load({ program }, { threads: 2 });
+  const runtime = await engine.load({ program }, { threads: Math.min(2, engine.capabilities.mostThreads) });
   try {
     const start = runtime.variables().map(({ name, shape }, i) => {
       const values = Float64Array.from(randomFloats(sizeOf(shape), 40 + i));
