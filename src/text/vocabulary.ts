@@ -19,6 +19,13 @@ const whiteSpace = '\\t\\n\\v\\f\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u20
 const trailing = new RegExp(`[${whiteSpace}]+$`);
 const bothEnds = new RegExp(`^[${whiteSpace}\\x1c-\\x1f]+|[${whiteSpace}\\x1c-\\x1f]+$`, 'g');
 
+/** Whether graphic ASCII is at both ends: nothing to trim, as in nearly every line. */
+function isPlain(line: string): boolean {
+  const first = line.charCodeAt(0);
+  const last = line.charCodeAt(line.length - 1);
+  return first > 0x20 && first < 0x7f && last > 0x20 && last < 0x7f;
+}
+
 /** Ids are below this: a Map of the pieces holds no more, and neither does any vocabulary in use. */
 export const maxPieces = 1 << 24;
 
@@ -52,13 +59,11 @@ export class Vocabulary {
 
   /** `where` names the source in errors. */
   static parse(bytes: Uint8Array, profile: Profile = 'huggingface', where = 'vocabulary'): Vocabulary {
-    const lineCount = countLines(bytes);
-    if (lineCount > maxPieces) throw tooManyPieces(lineCount, where);
+    if (bytes.length > maxPieces && countLines(bytes) > maxPieces) throw tooManyPieces(countLines(bytes), where);
     const lines = decodeText(bytes, where).split('\n');
     if (lines.at(-1) === '') lines.pop();
-    const pieces = lines.map((line) =>
-      profile === 'electra' ? line.replace(bothEnds, '') : line.replace(trailing, ''),
-    );
+    const trimmed = profile === 'electra' ? bothEnds : trailing;
+    const pieces = lines.map((line) => (isPlain(line) ? line : line.replace(trimmed, '')));
     return new Vocabulary(pieces, bytes, where);
   }
 
