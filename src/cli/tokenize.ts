@@ -49,7 +49,7 @@ async function run(files: string[], { vocab, profile, cased, tokens, jsonl }: Fl
         if (!process.stdout.write(lines)) await new Promise((resolve) => process.stdout.once('drain', resolve));
       }
     } catch (cause) {
-      if (cause instanceof Error && 'syscall' in cause && cause.syscall !== 'write') throw unreadable(where, cause);
+      if (cause instanceof Error && 'syscall' in cause) throw unreadable(where, cause);
       throw cause;
     }
   }
