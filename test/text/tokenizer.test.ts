@@ -1,7 +1,7 @@
 /** What a program sees: Tokenizer and Vocabulary. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -41,6 +41,23 @@ test('encode, encodeBatch and decode fit together', async () => {
     () => tokenizer.decode([30_522]),
     refuses('wrongUse', /^decode: expected ids below 30522, got 30522\./),
   );
+});
+
+test('galvani/tokenizer loads its own room, errors, and what Node has: no package', () => {
+  const seen = new Set<string>();
+  const follow = (url: URL) => {
+    if (seen.has(url.href)) return;
+    seen.add(url.href);
+    for (const [, name] of readFileSync(url, 'utf8').matchAll(/(?:from|import\() ?['"]([^'"]+)['"]/g)) {
+      if (name.startsWith('.')) follow(new URL(name, url));
+      else assert.match(name, /^node:/, url.href);
+    }
+  };
+  const room = new URL('../../src/text/', import.meta.url);
+  follow(new URL('tokenizer.js', room));
+  const outside = [...seen].filter((file) => !file.startsWith(room.href));
+  assert.deepEqual(outside, [new URL('../errors.js', room).href]);
+  assert.ok(seen.size > 5);
 });
 
 test('ids stay the caller’s own after the next call', async () => {
