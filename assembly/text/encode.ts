@@ -217,6 +217,11 @@ function resolveProbes<Id>(places: usize, dst: usize): usize {
         dst += count << 2;
         continue;
       }
+      const end = writeList<Id>(line + 16, SHORT_LIST, dst);
+      if (end) {
+        dst = end;
+        continue;
+      }
     }
     dst = encodeSlowly<Id>(probe, load<u32>(firstStart + place), load<u32>(firstStop + place), dst);
     while (place + 4 < places && <usize>load<u32>(firstStart + place + 4) < skipUntil) place += 4;

@@ -8,6 +8,8 @@ import { trieLabels, trieNodes, trieRoots, unknownId, wordLimit } from './state'
 function childOf(node: usize, byte: u32): usize {
   const first: usize = load<u32>(trieNodes + (node << 3));
   const count = <usize>load<u32>(trieNodes + (node << 3), 8) - first;
+  // Most nodes have one child. A branch that is guessed right lets the next node load before this label has been compared.
+  if (count && load<u8>(trieLabels + first) == byte) return first;
   const wanted = i8x16.splat(<i8>byte);
   for (let i: usize = 0; i < count; i += 16) {
     const hits = i8x16.bitmask(i8x16.eq(v128.load(trieLabels + first + i), wanted));
