@@ -35,9 +35,9 @@ export const FINAL_SIGMA: u32 = 4;
 const SMALL_IDS: u32 = 8;
 
 /** Text is taken in chunks of this many bytes: what a chunk's words touch of the cache stays in the first-level cache. */
-export const CHUNK_BYTES: usize = 512;
+export const CHUNK_BYTES: usize = 2048;
 /** Logarithms: lines of 64 bytes with two short keys, of 128 bytes with two long keys, words of the ring. */
-export const SHORT_BITS: u32 = 17;
+export const SHORT_BITS: u32 = 18;
 export const LONG_BITS: u32 = 14;
 export const RING_BITS: u32 = 19;
 
