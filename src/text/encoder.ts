@@ -6,7 +6,7 @@
  *   const encoder = new WordPieceEncoder(module, tables);      // in each worker; its word cache lives with it
  *
  * Results are views into reused memory: valid until the next call. A call on a short line costs about half a microsecond.
- * Memory: tables + at most 13 MB of word cache + nine bytes a byte of the window, which is 256 KiB unless one stretch of text
+ * Memory: tables + at most 21 MB of word cache + nine bytes a byte of the window, which is 256 KiB unless one stretch of text
  * without ASCII white space, ASCII punctuation or ideographs is longer than that: it may be one word, and is taken whole.
  */
 import { isUtf8 } from 'node:buffer';
