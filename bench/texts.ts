@@ -10,10 +10,10 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
+import { cacheFolder } from '../src/cacheFolder.js';
 import { GalvaniError } from '../src/errors.js';
 import { writeFileDurably } from '../src/files.js';
 import { formatTable } from '../src/report/table.js';
@@ -79,7 +79,7 @@ const form = 1;
 
 /** The texts' files; what is not there is fetched and made. @throws tryAgain when a package cannot be had. */
 export async function fetchTexts(names: readonly string[]): Promise<BenchText[]> {
-  const cache = path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'), 'galvani', 'texts');
+  const cache = cacheFolder('texts');
   mkdirSync(cache, { recursive: true });
   const folder = mkdtempSync(path.join(cache, 'fetch-'));
   try {

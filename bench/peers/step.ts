@@ -25,6 +25,7 @@ import { GalvaniError } from '../../src/errors.js';
 import { median } from '../../src/median.js';
 import { formatBytes, formatTable } from '../../src/report/table.js';
 import { needPython } from '../../test/python.js';
+import { runCommand } from './command.js';
 import { type Answer, Question, type QuestionSettings, type StepAnswer } from './question.js';
 
 interface Settings extends QuestionSettings {
@@ -291,10 +292,4 @@ const command = new Command('step')
   .option('--device <name>', 'of PyTorch: cpu or cuda', 'cpu')
   .option('--json', 'print one JSON object')
   .action(main);
-try {
-  await command.parseAsync();
-} catch (error) {
-  if (!(error instanceof GalvaniError)) throw error;
-  console.error(error.message);
-  process.exitCode = error.exitCode;
-}
+await runCommand(command);

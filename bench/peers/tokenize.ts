@@ -14,8 +14,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
+import { cacheFolder } from '../../src/cacheFolder.js';
 import { parseCount } from '../../src/cli/options.js';
-import { GalvaniError } from '../../src/errors.js';
 import { writeTokenizerFiles } from '../../src/formats/tokenizerFiles.js';
 import { median } from '../../src/median.js';
 import { formatBytes, formatTable } from '../../src/report/table.js';
@@ -24,6 +24,7 @@ import { resolveSettings } from '../../src/text/profile.js';
 import { type PassFigures, TimedProcess } from '../../src/text/timedProcess.js';
 import { Tokenizer } from '../../src/text/tokenizer.js';
 import { fetchTexts, textNames } from '../texts.js';
+import { runCommand } from './command.js';
 
 interface Settings {
   readonly vocab: string;
@@ -59,13 +60,7 @@ interface Speeds {
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const sources = path.join(here, '..', '..', '..', 'bench', 'peers');
-const python = path.join(
-  process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache'),
-  'galvani',
-  'rivals',
-  'bin',
-  'python',
-);
+const python = path.join(cacheFolder('rivals'), 'bin', 'python');
 
 async function main(names: string[], settings: Settings): Promise<void> {
   if (!existsSync(python)) console.error('Rivals of Python are left out: run "bash bench/peers/install.sh" once.');
@@ -211,10 +206,4 @@ const command = new Command('tokenize')
   )
   .option('--json', 'print one JSON object')
   .action(main);
-try {
-  await command.parseAsync();
-} catch (error) {
-  if (!(error instanceof GalvaniError)) throw error;
-  console.error(error.message);
-  process.exitCode = error.exitCode;
-}
+await runCommand(command);

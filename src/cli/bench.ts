@@ -7,7 +7,7 @@ import { benchmarkPrepare } from '../corpus/benchmark.js';
 import { engineNames } from '../engines/index.js';
 import { formatTable } from '../report/table.js';
 import { benchmarkTokenize } from '../text/benchmark.js';
-import { profiles, resolveSettings } from '../text/profile.js';
+import { profileNames, resolveSettings } from '../text/profile.js';
 import { measureStep, type OperationFigures } from '../training/benchmark.js';
 import { defaultThreads, parseCount } from './options.js';
 
@@ -25,9 +25,7 @@ Examples:
     .requiredOption('--input <file>', 'UTF-8 text')
     .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .addOption(
-      new Option('--profile <name>', 'whose tokenization to equal')
-        .choices(Object.keys(profiles))
-        .default('huggingface'),
+      new Option('--profile <name>', 'whose tokenization to equal').choices(profileNames).default('huggingface'),
     )
     .option('--cased', 'keep case and accents')
     .option('--threads <n>', 'threads beside one', parseCount, defaultThreads())

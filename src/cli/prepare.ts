@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PrepareProgress, type PrepareResult, prepare } from '../corpus/prepare.js';
 import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatSeconds } from '../report/table.js';
+import { type Profile, profileNames } from '../text/profile.js';
 import { defaultThreads, parseCount } from './options.js';
 
 /** Rows are numbered by 32-bit token offsets within a shard. */
@@ -12,7 +13,7 @@ interface Flags {
   input: string[];
   vocab: string;
   output: string;
-  profile?: 'huggingface' | 'electra';
+  profile?: Profile;
   cased?: boolean;
   documents: 'line' | 'blank-line' | 'file';
   threads: number;
@@ -31,10 +32,7 @@ export function define(command: Command): void {
         .default('blank-line'),
     )
     .addOption(
-      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices([
-        'huggingface',
-        'electra',
-      ]),
+      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices(profileNames),
     )
     .option('--cased', 'keep case and accents (default: as tokenizer.json says)')
     .option(

@@ -3,7 +3,8 @@ import { createReadStream } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { GalvaniError } from '../errors.js';
 import { tokenizeLines } from '../text/line-stream.js';
-import { type Profile, Tokenizer } from '../text/tokenizer.js';
+import { type Profile, profileNames } from '../text/profile.js';
+import { Tokenizer } from '../text/tokenizer.js';
 
 interface Flags {
   vocab: string;
@@ -18,10 +19,7 @@ export function define(command: Command): void {
     .argument('[files...]', 'text files; standard input when there are none')
     .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .addOption(
-      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices([
-        'huggingface',
-        'electra',
-      ]),
+      new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices(profileNames),
     )
     .option('--cased', 'keep case and accents (default: as tokenizer.json says)')
     .option('--tokens', 'print pieces instead of ids')

@@ -8,6 +8,7 @@ import { makePlaceFor, writeFileDurably } from '../files.js';
 import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatTable } from '../report/table.js';
 import { type Algorithm, algorithms } from '../text/learner.js';
+import { type Profile, profileNames } from '../text/profile.js';
 import { defaultThreads, parseCount } from './options.js';
 
 interface Flags {
@@ -16,7 +17,7 @@ interface Flags {
   output: string;
   algorithm: Algorithm;
   unused: number;
-  profile: 'huggingface' | 'electra';
+  profile: Profile;
   cased?: boolean;
   threads: number;
   json?: boolean;
@@ -36,9 +37,7 @@ export function define(command: Command): void {
         .default('top-down'),
     )
     .option('--unused <count>', 'entries [unused1], … for tokens of your own; 99 for the ids of BERT', parseUnused, 0)
-    .addOption(
-      new Option('--profile <name>', 'whose words to count').choices(['huggingface', 'electra']).default('huggingface'),
-    )
+    .addOption(new Option('--profile <name>', 'whose words to count').choices(profileNames).default('huggingface'))
     .option('--cased', 'keep case and accents')
     .option('--threads <count>', 'counting threads; the file is the same for any number', parseCount, defaultThreads())
     .option('--json', 'print the report as one JSON object')

@@ -10,6 +10,7 @@
  * 53 bits there 31; a word with a letter outside the alphabet is left out, there the letter; the alphabet is chosen by coverage
  * and has both forms of a letter that stands in any longer word (spelling.ts).
  */
+import { PairTable, widened } from './pair-table.js';
 import type { Spelling } from './spelling.js';
 import type { LearnedPieces } from './top-down.js';
 
@@ -57,8 +58,8 @@ class Merger {
 
   /** @returns the piece that the pair becomes, as a byte string. */
   merge(pair: number): string {
-    const left = this.pairs.lefts[pair];
-    const right = this.pairs.rights[pair];
+    const left = this.pairs.leftOf(pair);
+    const right = this.pairs.rightOf(pair);
     const text = this.#texts[left] + this.#texts[right].slice(2);
     const merged = this.#numberOf(text);
     this.#lists.takeAll(pair, (word) => this.#mergeIn(word, left, right, merged));
@@ -148,8 +149,8 @@ class WordLists {
 
 /** Pairs of symbols with their counts, and a heap of those that may be merged. */
 class PairQueue {
-  lefts = new Int32Array(1 << 12);
-  rights = new Int32Array(1 << 12);
+  /** (left symbol, right symbol) */
+  readonly #pairs = new PairTable();
   #counts = new Float64Array(1 << 12);
   /** What the heap is ordered by: the count, or a larger one that it had. Set when it is put in place. */
   #keys = new Float64Array(1 << 12);
@@ -159,9 +160,6 @@ class PairQueue {
   /** Where the pair is in the heap, + 1; 0 = nowhere. */
   #heapPlaces = new Int32Array(1 << 12);
   readonly #heap: number[] = [];
-  #size = 0;
-  /** Pair + 1 by its symbols, linear probing, at most half full; 0 = free. */
-  #slots = new Int32Array(1 << 13);
   readonly #texts: readonly string[];
 
   /** @param texts byte strings of the symbols, by number */
@@ -169,12 +167,21 @@ class PairQueue {
     this.#texts = texts;
   }
 
+  leftOf(pair: number): number {
+    return this.#pairs.firsts[pair];
+  }
+
+  rightOf(pair: number): number {
+    return this.#pairs.seconds[pair];
+  }
+
   countOf(pair: number): number {
     return this.#counts[pair];
   }
 
   gain(left: number, right: number, count: number): number {
-    const pair = this.#findOrAdd(left, right);
+    const pair = this.#pairs.findOrAdd(left, right);
+    if (pair === this.#counts.length) this.#grow();
     this.#counts[pair] += count;
     if (this.#isTouched[pair] === 0) {
       this.#isTouched[pair] = 1;
@@ -184,7 +191,7 @@ class PairQueue {
   }
 
   lose(left: number, right: number, count: number): void {
-    this.#counts[this.#slots[this.#slotOf(left, right)] - 1] -= count;
+    this.#counts[this.#pairs.find(left, right)] -= count;
   }
 
   /** Put the pairs that gained where they belong. */
@@ -258,49 +265,17 @@ class PairQueue {
 
   #isBefore(a: number, b: number): boolean {
     if (this.#keys[a] !== this.#keys[b]) return this.#keys[a] > this.#keys[b];
-    const textA = this.#texts[this.lefts[a]] + this.#texts[this.rights[a]].slice(2);
-    const textB = this.#texts[this.lefts[b]] + this.#texts[this.rights[b]].slice(2);
+    const { firsts: lefts, seconds: rights } = this.#pairs;
+    const textA = this.#texts[lefts[a]] + this.#texts[rights[a]].slice(2);
+    const textB = this.#texts[lefts[b]] + this.#texts[rights[b]].slice(2);
     if (textA !== textB) return textA < textB;
-    return this.#texts[this.lefts[a]].length < this.#texts[this.lefts[b]].length;
-  }
-
-  #findOrAdd(left: number, right: number): number {
-    const slot = this.#slotOf(left, right);
-    if (this.#slots[slot] !== 0) return this.#slots[slot] - 1;
-    const pair = this.#size++;
-    if (pair === this.lefts.length) this.#grow();
-    this.lefts[pair] = left;
-    this.rights[pair] = right;
-    this.#slots[this.#slotOf(left, right)] = this.#size;
-    return pair;
-  }
-
-  #slotOf(left: number, right: number): number {
-    const mask = this.#slots.length - 1;
-    const mixed = Math.imul(left ^ Math.imul(right, 0x85ebca6b), 0x9e3779b1);
-    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
-      const pair = this.#slots[slot] - 1;
-      if (pair < 0 || (this.lefts[pair] === left && this.rights[pair] === right)) return slot;
-    }
+    return this.#texts[lefts[a]].length < this.#texts[lefts[b]].length;
   }
 
   #grow(): void {
-    this.lefts = widened(this.lefts);
-    this.rights = widened(this.rights);
     this.#counts = widened(this.#counts);
     this.#keys = widened(this.#keys);
     this.#isTouched = widened(this.#isTouched);
     this.#heapPlaces = widened(this.#heapPlaces);
-    this.#slots = new Int32Array(2 * this.#slots.length);
-    // The pair that is being added has no symbols yet.
-    for (let pair = 0; pair < this.#size - 1; pair++) {
-      this.#slots[this.#slotOf(this.lefts[pair], this.rights[pair])] = pair + 1;
-    }
   }
-}
-
-function widened<A extends Int32Array | Float64Array | Uint8Array>(array: A): A {
-  const copy = new (array.constructor as new (length: number) => A)(2 * array.length);
-  copy.set(array);
-  return copy;
 }

@@ -24,6 +24,8 @@ export const profiles: Record<Profile, ProfileRules> = {
   electra: { wordLimit: 200, cutsSpecialTokens: false, finalSigma: true, unicodeVersion: '14.0.0' },
 };
 
+export const profileNames = Object.keys(profiles);
+
 export interface TokenizerSettings {
   profile: Profile;
   lowercase: boolean;
@@ -43,10 +45,10 @@ export interface TokenizerOptions {
 export function resolveSettings(options: TokenizerOptions = {}): TokenizerSettings {
   const { profile = 'huggingface', lowercase = true, stripAccents = lowercase } = options;
   if (!Object.hasOwn(profiles, profile)) {
-    const nearest = nearestName(String(profile), Object.keys(profiles));
+    const nearest = nearestName(String(profile), profileNames);
     throw new GalvaniError({
       stage: 'tokenize',
-      expected: `a profile (${Object.keys(profiles).join(', ')})`,
+      expected: `a profile (${profileNames.join(', ')})`,
       got: `"${profile}"`,
       remedy: nearest === undefined ? 'Choose one of them.' : `Did you mean "${nearest}"?`,
       kind: 'wrongUse',

@@ -17,6 +17,7 @@
  * (Brown corpus, pieces a word at 1,024 / 4,096 / 8,192 pieces: 1.82 / 1.33 / 1.17 by its code, 1.72 / 1.29 / 1.16 here); ties
  * are broken by bytes; the size is met exactly; the alphabet is chosen by coverage (spelling.ts).
  */
+import { PairTable, widened } from './pair-table.js';
 import type { Spelling } from './spelling.js';
 
 const rounds = 4;
@@ -89,26 +90,29 @@ class SubstringTrie {
   #addLevel(depth: number, least: number): boolean {
     const { places, ends, counts } = this.#spelling;
     const longest = this.#longest;
-    const level = new Level();
+    const level = new PairTable(); // (parent, letter)
+    let occurrences = new Float64Array(level.firsts.length);
     for (let word = 0, begin = 0; word < ends.length; begin = ends[word++]) {
       for (let place = begin; place + depth <= ends[word]; place++) {
         const node = longest[place];
         if (this.#depths[node] !== depth - 1) continue;
         const child = level.findOrAdd(node, places[place + depth - 1]);
-        level.occurrences[child] += counts[word];
+        if (child === occurrences.length) occurrences = widened(occurrences);
+        occurrences[child] += counts[word];
         longest[place] = ~child; // below 0: waits for its node's number
       }
     }
-    const numbers = this.#keep(level, depth, least);
+    const numbers = this.#keep(level, occurrences, depth, least);
     for (let place = 0; place < longest.length; place++) {
       const child = ~longest[place];
-      if (child >= 0) longest[place] = numbers[child] || level.parents[child];
+      if (child >= 0) longest[place] = numbers[child] || level.firsts[child];
     }
     return numbers.some((number) => number > 0);
   }
 
   /** Make nodes of the level's frequent children. @returns their numbers, 0 where there is none. */
-  #keep({ size, parents, letters, occurrences }: Level, depth: number, least: number): Int32Array {
+  #keep(level: PairTable, occurrences: Float64Array, depth: number, least: number): Int32Array {
+    const { size, firsts: parents, seconds: letters } = level;
     const numbers = new Int32Array(size);
     let next = this.#parents.length;
     for (let child = 0; child < size; child++) if (occurrences[child] >= least) numbers[child] = next++;
@@ -180,47 +184,6 @@ class SubstringTrie {
     let at = node;
     for (; at > 1; at = this.#parents[at]) text = this.#spelling.letters[this.#letters[at]] + text;
     return at === 1 ? `##${text}` : text;
-  }
-}
-
-/** The children of one pass, found by (parent, letter). */
-class Level {
-  size = 0;
-  parents = new Int32Array(1 << 12);
-  letters = new Int32Array(1 << 12);
-  occurrences = new Float64Array(1 << 12);
-  /** Child + 1, linear probing, at most half full; 0 = free. */
-  #slots = new Int32Array(1 << 13);
-
-  findOrAdd(parent: number, letter: number): number {
-    const slot = this.#slotOf(parent, letter);
-    if (this.#slots[slot] !== 0) return this.#slots[slot] - 1;
-    const child = this.size++;
-    if (child === this.parents.length) this.#grow();
-    this.parents[child] = parent;
-    this.letters[child] = letter;
-    this.#slots[this.#slotOf(parent, letter)] = this.size;
-    return child;
-  }
-
-  #slotOf(parent: number, letter: number): number {
-    const mask = this.#slots.length - 1;
-    const mixed = Math.imul(parent ^ Math.imul(letter, 0x85ebca6b), 0x9e3779b1);
-    for (let slot = (mixed ^ (mixed >>> 15)) & mask; ; slot = (slot + 1) & mask) {
-      const child = this.#slots[slot] - 1;
-      if (child < 0 || (this.parents[child] === parent && this.letters[child] === letter)) return slot;
-    }
-  }
-
-  #grow(): void {
-    const length = 2 * this.parents.length;
-    this.parents = joined(this.parents, new Int32Array(length / 2));
-    this.letters = joined(this.letters, new Int32Array(length / 2));
-    this.occurrences = joined(this.occurrences, new Float64Array(length / 2));
-    this.#slots = new Int32Array(2 * length);
-    for (let child = 0; child < length / 2; child++) {
-      this.#slots[this.#slotOf(this.parents[child], this.letters[child])] = child + 1;
-    }
   }
 }
 

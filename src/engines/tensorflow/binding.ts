@@ -10,6 +10,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
+import { cacheFolder } from '../../cacheFolder.js';
 import { GalvaniError } from '../../errors.js';
 
 /** Of the library that the setup installs. */
@@ -55,8 +56,7 @@ export interface Binding {
 
 /** Folder that the setup fills for a device: `node_modules/` with the package and `python/` with the library. */
 export function setupFolder(device: Device): string {
-  const cache = process.env.XDG_CACHE_HOME || path.join(os.homedir(), '.cache');
-  return path.resolve(cache, 'galvani', `tensorflow-${tensorflowVersion}-${device}`);
+  return cacheFolder(`tensorflow-${tensorflowVersion}-${device}`);
 }
 
 /** All places in the order in which they are looked at. */
