@@ -43,6 +43,7 @@ import {
   unknownId,
   wordBytes,
 } from './state';
+import { PUNCTUATION, classOf } from './unicode';
 
 /** Sixteen 0xff, sixteen 0: loaded at 16 − n, the first n bytes are kept. */
 const keepMasks = memory.data<u8>([
@@ -362,7 +363,17 @@ function encodeBracket(start: usize, dst: usize): usize {
   skipUntil = start + <usize>load<u32>(special);
   if (id == unknownId) literalUnknown++;
   store<u32>(dst, id);
-  return dst + 4;
+  dst += 4;
+  // A token that does not end in punctuation may end inside a run, whose rest is a run of its own.
+  const rest = skipUntil;
+  if (classOf(load<u8>(rest - 1)) & PUNCTUATION) return dst;
+  while (skipUntil < textEnd && isOfWord(load<u8>(skipUntil))) skipUntil++;
+  return skipUntil > rest ? encodeRun(rest, skipUntil, textStart, textEnd, dst) : dst;
+}
+
+/** Neither ASCII space nor ASCII punctuation. */
+function isOfWord(byte: u32): bool {
+  return byte >= 0x80 || !(byte == 0x20 || byte - 9 < 2 || byte == 0x0d || classOf(byte) & PUNCTUATION);
 }
 
 /** The special token that stands at `ptr` in the raw text, or 0. */

@@ -161,7 +161,8 @@ function pieceBytes({ starts, ends }: EncodedPieces): Uint16Array {
 
 /** Count, unused, then { length u32, id u32, mask u64, bytes u64 } each. Names are at most eight bytes long. */
 function specialTokens(vocabulary: Vocabulary, cutsSpecialTokens: boolean): Uint8Array {
-  const present = cutsSpecialTokens ? vocabulary.addedTokens : [];
+  // The first that fits is taken: the longest one, as in tokenizers.
+  const present = cutsSpecialTokens ? [...vocabulary.addedTokens].sort((a, b) => b.length - a.length) : [];
   const view = new DataView(new ArrayBuffer(8 + 24 * present.length));
   view.setUint32(0, present.length, true);
   present.forEach((name, i) => {

@@ -5,6 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { GalvaniError } from '../../src/errors.js';
+import { drawWord, keyOfSeed } from '../../src/random/philox.js';
 import { Tokenizer } from '../../src/text/tokenizer.js';
 import { readTokenizerJson } from '../../src/text/tokenizer-json.js';
 import { maxPieces, Vocabulary } from '../../src/text/vocabulary.js';
@@ -87,7 +88,20 @@ const accepted: Record<string, (json: Json) => void> = {
   'an added token of its own': (json) => {
     json.added_tokens.push({ id: vocabulary.size, content: '[ENT]', ...special });
   },
+  'added tokens that begin alike, and that end in a letter': (json) => {
+    ['[A', '[A]', '[A]b', '[[A', '[9,x', '['].forEach((content, i) => {
+      const known = json.model.vocab[content];
+      json.added_tokens.push({ id: known ?? vocabulary.size + i, content, ...special });
+    });
+  },
 };
+
+/** Added tokens whole and broken, with what may stand around them. */
+const bracketTexts = Array.from({ length: 2_000 }, (_, n) => {
+  const parts = ['[', 'A', ']', 'b', '[A]', '[A]b', '9', ',', 'x', ' ', 'é', '中', '\u0301', '[ENT]', '[MASK]', 'ab', '\n'];
+  const key = keyOfSeed(51);
+  return Array.from({ length: 1 + (n % 12) }, (_, i) => parts[drawWord(key, 0, n, i) % parts.length]).join('');
+});
 
 for (const [name, change] of Object.entries(accepted)) {
   test(`tokenizer.json gives the ids that tokenizers gives: ${name}`, async () => {
@@ -96,10 +110,11 @@ for (const [name, change] of Object.entries(accepted)) {
     json.truncation = null;
     const reference = huggingface.Tokenizer.fromString(JSON.stringify(json));
     assert.equal(tokenizer.size, reference.getVocabSize());
-    const texts = [...parityTexts, 'x[ENT]y [MASK] [ENT'];
+    const texts = [...parityTexts, ...bracketTexts];
     const encodings = await reference.encodeBatch(texts, { addSpecialTokens: false });
     texts.forEach((text, n) => {
       assert.deepEqual([...tokenizer.encode(text)], encodings[n].getIds(), JSON.stringify(text.slice(0, 200)));
+      assert.deepEqual(tokenizer.encodeWithOffsets(text).ids, tokenizer.encode(text), JSON.stringify(text.slice(0, 200)));
     });
   });
 }
