@@ -1,11 +1,12 @@
 /**
- * Text → ids. Bytes are classified 64 a step, and masks turned into the starts and stops of runs: a run is a lone ASCII
- * punctuation mark, a lone line end, or the longest stretch of anything else but ASCII space. Nothing ASCII ever combines,
- * reorders or joins across such a border, so each run stands alone (but for a capital sigma, see unicode.ts).
+ * Text → ids. Bytes are classified 64 a step, and masks turned into the starts and stops of runs: a run is a stretch of ASCII
+ * punctuation, at most seven marks, or the longest stretch of anything else but ASCII white space. Nothing ASCII ever
+ * combines, reorders or joins across such a border, so each run stands alone (but for a capital sigma, see unicode.ts).
  *
- *   word    1 1 1 0 1 1 0 0 0          starts = word & ~(word << 1) | single
- *   single  0 0 0 0 0 0 1 1 0          stops  = ~word & (word << 1) | (single << 1)      the n-th stop belongs to the n-th start
+ *   word    1 1 1 0 1 1 0 0 0          starts = word & ~(word << 1) | mark & (~(mark << 1) | cut)
+ *   mark    0 0 0 0 0 0 1 1 0          stops  = ~word & (word << 1) | (mark << 1) & (~mark | cut)      the n-th stop belongs to the n-th start
  *
+ * Line ends are no runs: each knows the run that follows it. A special token's bracket is cut out of its marks, and has no key.
  * A chunk's runs are then taken in two passes: the first makes each run's key and touches its line of the cache, without a
  * branch that could be guessed wrong, so that the misses of the processor's caches overlap; the second copies ids. Keys are
  * the run's bytes with ASCII letters lower-cased where that is asked for, which changes no run's ids.
@@ -40,6 +41,7 @@ import {
   specialTokens,
   starts,
   stops,
+  tokens,
   unknownId,
   wordBytes,
 } from './state';
@@ -50,8 +52,9 @@ const keepMasks = memory.data<u8>([
   255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
 
-const LINE_FEED: u32 = 0x0a;
-const BRACKET: u32 = 0x5b;
+const BRACKET: i8 = 0x5b;
+/** Runs of marks end here too, so that their ids lie in the key's own list. */
+const MARK_CUTS: u64 = 0x8102_0408_1020_4081;
 const SHORT_KEY: usize = 15;
 const LONG_KEY: usize = 31;
 const SHORT_ENTRY: usize = 32;
@@ -59,7 +62,6 @@ const LONG_ENTRY: usize = 64;
 
 let textStart: usize = 0;
 let textEnd: usize = 0;
-let nextLineEnd: usize = 0; // where the next line's count of ids goes
 let firstId: usize = 0;
 let skipUntil: usize = 0; // end of the special token that was cut out
 let literalUnknown: u32 = 0; // special tokens [UNK] in the text
@@ -83,37 +85,58 @@ export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBef
   textStart = src;
   textEnd = end;
   firstId = ids - (<usize>idsBefore << 2);
-  nextLineEnd = lineEnds;
   skipUntil = 0;
   literalUnknown = 0;
   const byLow = v128.load(kindTables);
   const byHigh = v128.load(kindTables, 16);
   let dst = ids;
   let wordCarry: u64 = 0;
-  let singleCarry: u64 = 0;
+  let markCarry: u64 = 0;
+  let tokenCarry: u64 = 0;
+  let nextLineEnd = lineEnds;
   let startsEnd = starts;
   for (let chunk = src; chunk <= end; chunk += CHUNK_BYTES) {
     const chunkEnd = min(chunk + CHUNK_BYTES, end + 1);
+    const firstLineEnd = nextLineEnd;
     let stopsEnd = stops;
+    let tokensEnd = tokens;
     for (let block = chunk; block < chunkEnd; block += 64) {
       let word: u64 = 0;
-      let single: u64 = 0;
+      let mark: u64 = 0;
+      let lineFeed: u64 = 0;
+      let bracket: u64 = 0;
       for (let part: usize = 0; part < 64; part += 16) {
-        const kind = kindsOf(v128.load(block + part), byLow, byHigh);
+        const bytes = v128.load(block + part);
+        const kind = kindsOf(bytes, byLow, byHigh);
         word |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(0)))) << part;
-        single |= <u64>(<u32>i8x16.bitmask(i8x16.add_sat_u(kind, i8x16.splat(0x7c)))) << part;
+        mark |= <u64>(<u32>i8x16.bitmask(i8x16.add_sat_u(kind, i8x16.splat(0x78)))) << part;
+        lineFeed |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(4)))) << part;
+        bracket |= <u64>(<u32>i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(BRACKET)))) << part;
       }
+      const token = bracket ? tokensAmong(bracket, block) : 0;
+      const tokenStop = (token << 1) | tokenCarry;
+      const cut = MARK_CUTS | token | tokenStop;
       const afterWord = (word << 1) | wordCarry;
-      startsEnd = writePlaces((word & ~afterWord) | single, block, startsEnd);
-      stopsEnd = writePlaces((~word & afterWord) | (single << 1) | singleCarry, block, stopsEnd);
+      const afterMark = (mark << 1) | markCarry;
+      const stop = (~word & afterWord) | (afterMark & (~mark | cut));
+      const probe = probes + ((stopsEnd - stops) << 3);
+      startsEnd = writePlaces((word & ~afterWord) | (mark & (~afterMark | cut)), block, startsEnd);
+      stopsEnd = writePlaces(stop, block, stopsEnd);
+      nextLineEnd = writeProbes(lineFeed, stop, probe, nextLineEnd);
+      tokensEnd = writeProbes(tokenStop, stop, probe - 32, tokensEnd);
       wordCarry = word >> 63;
-      singleCarry = single >> 63;
+      markCarry = mark >> 63;
+      tokenCarry = token >> 63;
     }
     growCrowded();
     const places = stopsEnd - stops;
     makeProbes(places);
+    for (let at = tokens; at < tokensEnd; at += 4) store<u32>(load<u32>(at), 0, 16);
     touchLines(places);
     dst = idBytes == 2 ? resolveProbes<u16>(places, dst) : resolveProbes<u32>(places, dst);
+    for (let at = firstLineEnd; at < nextLineEnd; at += 4) {
+      store<u32>(at, <u32>((<usize>load<u32>(load<u32>(at), 20) - firstId) >> 2));
+    }
     // The run that is still open.
     if (startsEnd - starts > places) {
       store<u32>(starts, load<u32>(starts + places));
@@ -129,13 +152,13 @@ export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBef
 
 /** Tables of kindsOf. They and the constants of `lowered` are read from memory once a call: V8 would make them anew a step. */
 const kindTables = memory.data<u8>([
-  16 | 1, 4, 4, 4, 4, 4, 4, 4, 4, 4 | 2, 4 | 8 | 128, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64 | 2, 4 | 8 | 32 | 64, 4 | 8 | 32,
-  2 | 128, 0, 4 | 1, 8, 16, 32, 16, 64, 0, 0, 0, 0, 0, 0, 0, 0,
+  32 | 1, 8, 8, 8, 8, 8, 8, 8, 8, 8 | 2, 8 | 16 | 4, 8 | 16 | 64 | 128, 8 | 16 | 64 | 128, 8 | 16 | 64 | 128 | 2, 8 | 16 | 64 | 128, 8 | 16 | 64,
+  2 | 4, 0, 8 | 1, 16, 32, 64, 32, 128, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
 
 /**
- * The kind of each byte: 4 and above any punctuation or LF, 1 space, 2 TAB or CR, 0 part of a word.
- * Bit by row (high nibble): 4 = 2x, 8 = 3x, 16 = 4x and 6x, 32 = 5x, 64 = 7x punctuation; 1 = space in 2x, 2 = TAB, CR; 128 = LF.
+ * The kind of each byte: 8 and above punctuation, 4 LF, 2 TAB or CR, 1 space, 0 part of a word.
+ * Bit of punctuation by row (high nibble): 8 = 2x, 16 = 3x, 32 = 4x and 6x, 64 = 5x, 128 = 7x.
  */
 @inline
 function kindsOf(bytes: v128, byLow: v128, byHigh: v128): v128 {
@@ -157,21 +180,54 @@ function writePlaces(mask: u64, block: usize, out: usize): usize {
   return end;
 }
 
-/** A probe, 32 bytes: 0 the key, 16 its line (0: no short key; nothing there equals a key). */
+/** Of the places in the mask those where a special token begins. */
+function tokensAmong(brackets: u64, block: usize): u64 {
+  let found: u64 = 0;
+  for (; brackets; brackets &= brackets - 1) {
+    if (specialAt(block + <usize>ctz(brackets), textEnd)) found |= brackets & (0 - brackets);
+  }
+  return found;
+}
+
+/**
+ * Write for each set bit the probe of the run behind the stops that come before it or there; the first of `stop` ends the run
+ * of `probe`. Up to three words beyond the last are overwritten. @returns the end of what was written.
+ */
+@inline
+function writeProbes(mask: u64, stop: u64, probe: usize, out: usize): usize {
+  const end = out + (<usize>popcnt(mask) << 2);
+  while (out < end) {
+    for (let i: usize = 0; i < 16; i += 4) {
+      store<u32>(out + i, probe + (<usize>popcnt(stop & (mask ^ (mask - 1))) << 5));
+      mask &= mask - 1;
+    }
+    out += 16;
+  }
+  return end;
+}
+
+/**
+ * A probe, 32 bytes: 0 the key, 16 its line (0: no short key, or a special token; nothing there equals a key), 20 where its
+ * ids begin.
+ */
 function makeProbes(places: usize): void {
   const firstStart = starts;
   const firstStop = stops;
   const lowerBy = upperBit();
   let probe = probes;
   for (let place: usize = 0; place < places; place += 4) {
-    const start: usize = load<u32>(firstStart + place);
-    const length: usize = <usize>load<u32>(firstStop + place) - start;
-    const bytes = min<usize>(length, 16);
-    const key = keyOf(lowered(start, lowerBy), bytes, bytes);
-    v128.store(probe, key);
-    store<u32>(probe, length <= SHORT_KEY ? shortLineOf(key) : 0, 16);
+    makeProbe(probe, load<u32>(firstStart + place), load<u32>(firstStop + place), lowerBy);
     probe += 32;
   }
+}
+
+@inline
+function makeProbe(probe: usize, start: usize, stop: usize, lowerBy: v128): void {
+  const length = stop - start;
+  const bytes = min<usize>(length, 16);
+  const key = keyOf(lowered(start, lowerBy), bytes, bytes);
+  v128.store(probe, key);
+  store<u32>(probe, length <= SHORT_KEY ? shortLineOf(key) : 0, 16);
 }
 
 /** Read a word of each line, and nothing else, so that as many reads as the processor can hold are under way at once. */
@@ -206,10 +262,9 @@ function resolveProbes<Id>(places: usize, dst: usize): usize {
   const firstStart = starts;
   const firstStop = stops;
   const firstProbe = probes;
-  let place: usize = 0;
-  while (place < places && <usize>load<u32>(firstStart + place) < skipUntil) place += 4;
-  for (; place < places; place += 4) {
+  for (let place = skipSpecial(0, places); place < places; place += 4) {
     const probe = firstProbe + (place << 3);
+    store<u32>(probe, dst, 20);
     const line: usize = load<u32>(probe, 16);
     if (!v128.any_true(v128.xor(v128.load(probe), v128.load(line)))) {
       const count = countOfList<Id>(line + 16, SHORT_LIST);
@@ -225,26 +280,31 @@ function resolveProbes<Id>(places: usize, dst: usize): usize {
       }
     }
     dst = encodeSlowly<Id>(probe, load<u32>(firstStart + place), load<u32>(firstStop + place), dst);
-    while (place + 4 < places && <usize>load<u32>(firstStart + place + 4) < skipUntil) place += 4;
+    place = skipSpecial(place + 4, places) - 4;
   }
+  store<u32>(firstProbe + (places << 3), dst, 20);
   return dst;
 }
 
-/** A run that is not in the first place of its line: a mark of the host's, a new word, or one with a long key. */
+/** The first place from `place` on that the last special token leaves something of; its run then begins behind the token. */
+function skipSpecial(place: usize, places: usize): usize {
+  while (place < places && <usize>load<u32>(starts + place) < skipUntil) {
+    if (<usize>load<u32>(stops + place) > skipUntil) {
+      store<u32>(starts + place, skipUntil);
+      makeProbe(probes + (place << 3), skipUntil, load<u32>(stops + place), upperBit());
+      break;
+    }
+    place += 4;
+  }
+  return place;
+}
+
+/** A run that is not in the first place of its line: a new word, one with a long key, or a special token. */
 function encodeSlowly<Id>(probe: usize, start: usize, stop: usize, dst: usize): usize {
   const length = stop - start;
   if (length > SHORT_KEY) return isSpread(start, length) ? encodeSpread<Id>(start, stop, dst) : encodeLong<Id>(start, stop, dst);
-  if (length == 1) {
-    const byte: u32 = load<u8>(start);
-    if (byte == LINE_FEED) {
-      store<u32>(nextLineEnd, <u32>((dst - firstId) >> 2));
-      nextLineEnd += 4;
-      return dst;
-    }
-    // Never kept, so that each one comes here.
-    if (byte == BRACKET && load<u32>(specialTokens)) return encodeBracket(start, dst);
-  }
-  return encodeShort<Id>(v128.load(probe), load<u32>(probe, 16), start, stop, dst);
+  const line: usize = load<u32>(probe, 16);
+  return line ? encodeShort<Id>(v128.load(probe), line, start, stop, dst) : encodeSpecial(start, dst);
 }
 
 /** Runs better cut at their ideographs and marks than kept whole: too long for a key, or begun like Chinese or Japanese. */
@@ -272,7 +332,7 @@ function encodeShort<Id>(key: v128, line: usize, start: usize, stop: usize, dst:
 
 function learnShort<Id>(key: v128, entry: usize, start: usize, stop: usize, dst: usize): usize {
   const length = stop - start;
-  const isPlain = isPlainWord(key, length);
+  const isPlain = isPlainWord(key, length) && (length == 1 || !isMark(load<u8>(start)));
   let end: usize;
   if (isPlain) {
     v128.store(wordBytes, key);
@@ -282,6 +342,12 @@ function learnShort<Id>(key: v128, entry: usize, start: usize, stop: usize, dst:
   }
   if ((isPlain || !sawSigma) && keepList<Id>(entry + 16, SHORT_LIST, dst, end)) v128.store(entry, key);
   return end;
+}
+
+/** Whether the ASCII byte is punctuation. */
+@inline
+function isMark(byte: u32): bool {
+  return (load<u8>(kindTables + (byte & 15)) & load<u8>(kindTables + 16 + (byte >> 4))) >= 8;
 }
 
 /** Whether the key holds printable ASCII only: it is its own normal form. */
@@ -355,10 +421,9 @@ function encodeSegment<Id>(start: usize, stop: usize, dst: usize): usize {
   return encodeShort<Id>(key, shortLineOf(key), start, stop, dst);
 }
 
-/** A bracket: the special token that stands there, or an ordinary mark. */
-function encodeBracket(start: usize, dst: usize): usize {
+/** The special token that stands at `start`; what it covers is skipped. */
+function encodeSpecial(start: usize, dst: usize): usize {
   const special = specialAt(start, textEnd);
-  if (!special) return matchWord(start, 1, 1, dst);
   const id = load<u32>(special, 4);
   skipUntil = start + <usize>load<u32>(special);
   if (id == unknownId) literalUnknown++;

@@ -24,7 +24,7 @@
  *
  *   one word            its normalised bytes (4 × limit + 8), marks waiting for their order (12 × (limit + 1)), and where the
  *                       character that begins at each byte came from (8 × (4 × limit + 8); origins.ts)
- *   one chunk           starts and stops of its runs (u32 each), then a probe of 32 bytes for each (encode.ts)
+ *   one chunk           starts and stops of its runs, special tokens (u32 each), then a probe of 32 bytes for each run (encode.ts)
  *   the word cache      lines of short keys, lines of long keys, the ring of ids (cache.ts)
  *   isolated characters u32 for each code point of the first plane (isolated.ts)
  */
@@ -68,6 +68,7 @@ export let pendingMarks: usize = 0;
 export let wordOrigins: usize = 0;
 export let starts: usize = 0;
 export let stops: usize = 0;
+export let tokens: usize = 0;
 export let probes: usize = 0;
 export let shortLines: usize = 0;
 export let longLines: usize = 0;
@@ -95,7 +96,7 @@ function header(word: usize): u32 {
 /** Bytes of the kernel's own memory; `open` wants them zero, on a border of 64. */
 export function workBytes(): usize {
   return (
-    WORD_BYTES + 2 * PLACES_BYTES + PROBES_BYTES + (64 << SHORT_BITS) + (128 << LONG_BITS) + (4 << RING_BITS) + 64 + (4 << 16)
+    WORD_BYTES + 3 * PLACES_BYTES + PROBES_BYTES + (64 << SHORT_BITS) + (128 << LONG_BITS) + (4 << RING_BITS) + 64 + (4 << 16)
   );
 }
 
@@ -122,7 +123,8 @@ export function open(tablesPtr: usize, work: usize): void {
   wordOrigins = pendingMarks + <usize>(12 * (wordLimit + 1));
   starts = work + WORD_BYTES;
   stops = starts + PLACES_BYTES;
-  probes = stops + PLACES_BYTES;
+  tokens = stops + PLACES_BYTES;
+  probes = tokens + PLACES_BYTES;
   shortLines = probes + PROBES_BYTES;
   longLines = shortLines + (64 << SHORT_BITS);
   ring = longLines + (128 << LONG_BITS);
