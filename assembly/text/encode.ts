@@ -45,7 +45,6 @@ import {
   unknownId,
   wordBytes,
 } from './state';
-import { PUNCTUATION, classOf } from './unicode';
 
 /** Sixteen 0xff, sixteen 0: loaded at 16 − n, the first n bytes are kept. */
 const keepMasks = memory.data<u8>([
@@ -428,17 +427,7 @@ function encodeSpecial(start: usize, dst: usize): usize {
   skipUntil = start + <usize>load<u32>(special);
   if (id == unknownId) literalUnknown++;
   store<u32>(dst, id);
-  dst += 4;
-  // A token that does not end in punctuation may end inside a run, whose rest is a run of its own.
-  const rest = skipUntil;
-  if (classOf(load<u8>(rest - 1)) & PUNCTUATION) return dst;
-  while (skipUntil < textEnd && isOfWord(load<u8>(skipUntil))) skipUntil++;
-  return skipUntil > rest ? encodeRun(rest, skipUntil, textStart, textEnd, dst) : dst;
-}
-
-/** Neither ASCII space nor ASCII punctuation. */
-function isOfWord(byte: u32): bool {
-  return byte >= 0x80 || !(byte == 0x20 || byte - 9 < 2 || byte == 0x0d || classOf(byte) & PUNCTUATION);
+  return dst + 4;
 }
 
 /** The special token that stands at `ptr` in the raw text, or 0. */
