@@ -100,18 +100,14 @@ export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBef
     let stopsEnd = stops;
     let tokensEnd = tokens;
     for (let block = chunk; block < chunkEnd; block += 64) {
-      let word: u64 = 0;
-      let mark: u64 = 0;
-      let lineFeed: u64 = 0;
-      let bracket: u64 = 0;
-      for (let part: usize = 0; part < 64; part += 16) {
-        const bytes = v128.load(block + part);
-        const kind = kindsOf(bytes, byLow, byHigh);
-        word |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(0)))) << part;
-        mark |= <u64>(<u32>i8x16.bitmask(i8x16.add_sat_u(kind, i8x16.splat(0x78)))) << part;
-        lineFeed |= <u64>(<u32>i8x16.bitmask(i8x16.eq(kind, i8x16.splat(4)))) << part;
-        bracket |= <u64>(<u32>i8x16.bitmask(i8x16.eq(bytes, i8x16.splat(BRACKET)))) << part;
-      }
+      const kind0 = kindsOf(v128.load(block), byLow, byHigh);
+      const kind1 = kindsOf(v128.load(block, 16), byLow, byHigh);
+      const kind2 = kindsOf(v128.load(block, 32), byLow, byHigh);
+      const kind3 = kindsOf(v128.load(block, 48), byLow, byHigh);
+      const lineFeed = masksOf(kind0, kind1, kind2, kind3);
+      const word = masksOf(isZero(kind0), isZero(kind1), isZero(kind2), isZero(kind3));
+      const mark = masksOf(fromFour(kind0), fromFour(kind1), fromFour(kind2), fromFour(kind3)) & ~lineFeed;
+      const bracket = masksOf(isBracket(block), isBracket(block + 16), isBracket(block + 32), isBracket(block + 48));
       const token = bracket ? tokensAmong(bracket, block) : 0;
       const tokenStop = (token << 1) | tokenCarry;
       const cut = MARK_CUTS | token | tokenStop;
@@ -151,18 +147,41 @@ export function encode(src: usize, len: i32, ids: usize, lineEnds: usize, idsBef
 
 /** Tables of kindsOf. They and the constants of `lowered` are read from memory once a call: V8 would make them anew a step. */
 const kindTables = memory.data<u8>([
-  32 | 1, 8, 8, 8, 8, 8, 8, 8, 8, 8 | 2, 8 | 16 | 4, 8 | 16 | 64 | 128, 8 | 16 | 64 | 128, 8 | 16 | 64 | 128 | 2, 8 | 16 | 64 | 128, 8 | 16 | 64,
-  2 | 4, 0, 8 | 1, 16, 32, 64, 32, 128, 0, 0, 0, 0, 0, 0, 0, 0,
+  16 | 1, 4, 4, 4, 4, 4, 4, 4, 4, 4 | 2, 4 | 8 | 128, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64, 4 | 8 | 32 | 64 | 2, 4 | 8 | 32 | 64, 4 | 8 | 32,
+  2 | 128, 0, 4 | 1, 8, 16, 32, 16, 64, 0, 0, 0, 0, 0, 0, 0, 0,
 ]);
 
 /**
- * The kind of each byte: 8 and above punctuation, 4 LF, 2 TAB or CR, 1 space, 0 part of a word.
- * Bit of punctuation by row (high nibble): 8 = 2x, 16 = 3x, 32 = 4x and 6x, 64 = 5x, 128 = 7x.
+ * The kind of each byte: 128 LF, else 4 and above punctuation, 2 TAB or CR, 1 space, 0 part of a word.
+ * Bit of punctuation by row (high nibble): 4 = 2x, 8 = 3x, 16 = 4x and 6x, 32 = 5x, 64 = 7x.
  */
 @inline
 function kindsOf(bytes: v128, byLow: v128, byHigh: v128): v128 {
   const lowNibble = v128.and(bytes, i8x16.splat(15));
   return v128.and(i8x16.swizzle(byLow, lowNibble), i8x16.swizzle(byHigh, i8x16.shr_u(bytes, 4)));
+}
+
+@inline
+function isZero(kind: v128): v128 {
+  return i8x16.eq(kind, i8x16.splat(0));
+}
+
+@inline
+function fromFour(kind: v128): v128 {
+  return i8x16.add_sat_u(kind, i8x16.splat(0x7c));
+}
+
+@inline
+function isBracket(ptr: usize): v128 {
+  return i8x16.eq(v128.load(ptr), i8x16.splat(BRACKET));
+}
+
+/** The first bits of 64 bytes. */
+@inline
+function masksOf(a: v128, b: v128, c: v128, d: v128): u64 {
+  const low = <u64>(<u32>(i8x16.bitmask(a) | (i8x16.bitmask(b) << 16)));
+  const high = <u64>(<u32>(i8x16.bitmask(c) | (i8x16.bitmask(d) << 16)));
+  return low | (high << 32);
 }
 
 /** Write the places of the set bits; up to seven words beyond the last are overwritten. @returns the end of the places. */
@@ -346,7 +365,7 @@ function learnShort<Id>(key: v128, entry: usize, start: usize, stop: usize, dst:
 /** Whether the ASCII byte is punctuation. */
 @inline
 function isMark(byte: u32): bool {
-  return (load<u8>(kindTables + (byte & 15)) & load<u8>(kindTables + 16 + (byte >> 4))) >= 8;
+  return (load<u8>(kindTables + (byte & 15)) & load<u8>(kindTables + 16 + (byte >> 4))) >= 4;
 }
 
 /** Whether the key holds printable ASCII only: it is its own normal form. */
