@@ -18,7 +18,7 @@ import {
 } from '../../src/ops/operation.js';
 import { drawWords, keyOfSeed, uniformOfWord } from '../../src/random/philox.js';
 import { attentionErrors, attentionGradientErrors } from './attention.js';
-import { gamma, type ProductRounding, productError, unitRoundoff } from './roundoff.js';
+import { gamma, type ProductRounding, productError, sumError, unitRoundoff } from './roundoff.js';
 
 export interface Case {
   readonly operation: string;
@@ -140,12 +140,18 @@ function linearBounds(n: number): Case['bounds'] {
 
 /** Of a product of n terms that is added to the operation's third input, if there is one. */
 function productBounds(n: number): Case['bounds'] {
-  return ({ inputs: [, , previous], products, absolute }) => {
+  return addedBounds(2, (products) => productError(n, products), n);
+}
+
+/** Of what has a relative error over its terms' absolute values and is added to input `added`, if that is there. */
+function addedBounds(added: number, error: (products: ProductRounding) => number, n: number): Case['bounds'] {
+  return ({ inputs, products, absolute }) => {
     const [all] = absolute();
+    const previous = inputs[added];
     return [
       Float64Array.from(all, (total, i) => {
         const there = previous ? Math.abs(previous[i]) : 0;
-        return productError(n, products) * (total - there) + gamma(n) * there;
+        return error(products) * (total - there) + gamma(n) * there;
       }),
     ];
   };
@@ -178,7 +184,7 @@ function linearCases(): Case[] {
       title: `${title} ${activation}${bias ? ' with bias' : ''}`,
       attributes: { activation },
       inputs: [x, weight, bias],
-      bounds({ inputs: [x, weight, bias], outputs: [y, pre], products }) {
+      bounds({ inputs: [x, weight, bias], outputs: [y], products }) {
         const size = new Float64Array(y.length);
         const error = new Float64Array(y.length);
         for (let row = 0; row < rows; row++) {
@@ -187,15 +193,14 @@ function linearCases(): Case[] {
             let sum = 0;
             for (let k = 0; k < depth; k++) sum += Math.abs(x[row * depth + k] * weight[out * depth + k]);
             size[row * columns + out] = sum + added;
-            error[row * columns + out] = productError(n, products) * sum + gamma(n) * added;
+            error[row * columns + out] = productError(n, products) * sum + sumError(n, products) * added;
           }
         }
         if (activation === 'none') return [error];
         return [
           // |gelu′| ≤ 1.13 and |tanh′| ≤ 1; the function itself is within 8 u of |pre| ≤ Σ|terms|.
           error.map((bound, i) => 1.13 * bound + 8 * unitRoundoff * size[i]),
-          // The value before the activation is kept as products are.
-          error.map((bound, i) => bound + products.result * (Math.abs(pre[i]) + bound)),
+          error,
         ];
       },
     };
@@ -218,7 +223,7 @@ function linearCases(): Case[] {
       title: `${title}${i % 2 ? ' added' : ''}`,
       attributes: {},
       inputs: [dy, i % 2 ? floats([columns]) : undefined],
-      bounds: linearBounds(rows + 1),
+      bounds: addedBounds(1, (products) => sumError(rows + 1, products), rows + 1),
     };
     return [linear, inputGradient, weightGradient, biasGradient];
   });

@@ -96,16 +96,18 @@ const withProducts: Readonly<Record<string, (call: Call, round: Round, name: str
     const [x, weight, bias] = call.inputs;
     exactly('linear', call, [x.map(round), weight.map(round)], { activation: 'none' });
     for (let i = 0; i < y.length; i++) {
-      const sum = round(y[i]) + (bias ? bias[i % bias.length] : 0);
+      const sum = round(y[i] + (bias ? round(bias[i % bias.length]) : 0));
       y[i] = activate(activation, sum);
-      if (pre) pre[i] = round(sum);
+      if (pre) pre[i] = sum;
     }
   },
   linearInputGradient: addedProduct,
   linearWeightGradient: addedProduct,
   biasGradient(call, round) {
     const [dy, previous] = call.inputs;
-    exactly('biasGradient', call, [dy.map(round), previous]);
+    const [sums] = call.outputs;
+    exactly('biasGradient', call, [dy.map(round)]);
+    for (let i = 0; i < sums.length; i++) sums[i] = round(sums[i]) + (previous ? previous[i] : 0);
   },
   maskedLmHead(call, round) {
     const [hidden, table, bias, ...rest] = call.inputs;
@@ -144,15 +146,15 @@ const withProducts: Readonly<Record<string, (call: Call, round: Round, name: str
     roundAll(context, round);
   },
   attentionGradient(call, round) {
-    const [q, k, v, , , lengths, draw, dContext] = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => call.inputs[i]);
+    const [q, k, v, context, logSumExp, lengths, draw, dContext] = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => call.inputs[i]);
     const [forQuery, forKey, forValue, forContext] = [q, k, v, dContext].map((values) => values.map(round));
     const [dq, dk, dv] = call.outputs;
     for (const head of headsOf(siteOf(call, lengths, draw))) {
-      const { places, width, start, factor } = head;
+      const { places, width, start, factor, statistic } = head;
       for (const i of places) {
-        const { probabilities, kept } = queryOf(head, i, forQuery, forKey, round);
+        const { probabilities, kept } = queryOf(head, i, forQuery, forKey, round, logSumExp[statistic(i)]);
         const dKept = places.map((j) => round(dot(forContext, start(i), forValue, start(j), width)) * factor(i, j));
-        const shared = dKept.reduce((sum, value, n) => sum + probabilities[n] * value, 0);
+        const shared = dot(forContext, start(i), context, start(i), width);
         for (const [n, j] of places.entries()) {
           const dScore = round((probabilities[n] * (dKept[n] - shared)) / Math.sqrt(width));
           for (let e = 0; e < width; e++) {
@@ -185,11 +187,12 @@ function siteOf({ inputTypes: [{ shape }], attributes }: Call, lengths: Values, 
   return { ...(attributes as Pick<AttentionSite, 'heads' | 'dropout' | 'stream'>), shape, lengths, draw };
 }
 
-/** Probabilities, what dropout leaves of them as operands, and the logarithm of their denominator. */
-function queryOf({ places, width, start, factor }: Head, i: number, q: Values, k: Values, round: Round) {
+/** Probabilities, what dropout leaves of them as operands, and the logarithm of their denominator, if it is not given. */
+function queryOf(head: Head, i: number, q: Values, k: Values, round: Round, given?: number) {
+  const { places, width, start, factor } = head;
   const scores = places.map((j) => round(dot(q, start(i), k, start(j), width)) / Math.sqrt(width));
   const most = Math.max(...scores);
-  const logSumExp = most + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - most), 0));
+  const logSumExp = given ?? most + Math.log(scores.reduce((sum, score) => sum + Math.exp(score - most), 0));
   const probabilities = scores.map((score) => Math.exp(score - logSumExp));
   return { probabilities, kept: probabilities.map((p, n) => round(p * factor(i, places[n]))), logSumExp };
 }

@@ -27,6 +27,11 @@ export function productError(n: number, { operand, result }: ProductRounding): n
   return compound(operand, operand, gamma(n), result);
 }
 
+/** Of what is summed as a product with ones: one operand that is rounded, the sum, the result. */
+export function sumError(n: number, { operand, result }: ProductRounding): number {
+  return compound(operand, gamma(n), result);
+}
+
 /** What relative errors come to that act one after another. */
 export function compound(...errors: number[]): number {
   return errors.reduce((all, error) => all + error + all * error, 0);

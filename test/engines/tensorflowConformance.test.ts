@@ -11,6 +11,7 @@ const withProducts = [
   'linear',
   'linearInputGradient',
   'linearWeightGradient',
+  'biasGradient',
   'attention',
   'attentionGradient',
   'maskedLmHead',

@@ -34,6 +34,8 @@ export interface Wire {
   readonly dtype: DataType;
   /** Where it is known. */
   readonly shape?: readonly number[];
+  /** Of a sum: what it adds. */
+  readonly terms?: readonly Wire[];
 }
 
 export type Attribute =

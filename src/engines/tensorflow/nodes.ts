@@ -189,6 +189,14 @@ export abstract class Nodes {
     return this.node('Pack', values, dtype, 'output', attributes);
   }
 
+  /** Along the first axis. */
+  concat(values: readonly Wire[]): Wire {
+    if (values.length === 1) return values[0];
+    const [{ dtype }] = values;
+    const attributes = { T: { type: dtype }, N: { int: values.length }, Tidx: { type: 'int32' } } as const;
+    return this.node('ConcatV2', [...values, this.int(0)], dtype, 'output', attributes);
+  }
+
   /** 0, 1, …, count − 1 */
   range(count: number): Wire {
     const limits = [0, count, 1].map((value) => this.int(value));

@@ -44,9 +44,15 @@ export function rounded(nodes: Nodes, x: Wire, { precision, isOperand }: EmitCal
   return isOperand[output] ? nodes.cast(x, precision) : x;
 }
 
-/** x + y in float32; x alone where there is no y. */
+/**
+ * x + y in float32; x alone where there is no y. A sum of a sum is one block over all terms: the node of the sum that it
+ * goes on from is not run if nobody else wants it.
+ */
 export function plus(graph: Graph, x: Wire, y: Wire | undefined): Wire {
   if (y === undefined) return x;
-  if (x.dtype === 'float32' && y.dtype === 'float32') return graph.add(x, y);
-  return graph.block(['add'], [x, y], (nodes, [x, y]) => [nodes.add(x, y)])[0];
+  const terms = [y, x].flatMap((wire) => wire.terms ?? [wire]);
+  const [sum] = graph.block(['sum', terms.length], terms, (nodes, terms) => [
+    terms.reduce((sum, term) => nodes.add(sum, term)),
+  ]);
+  return { ...sum, terms };
 }

@@ -13,8 +13,8 @@ const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { fac
 ];
 
 /**
- * Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. Vectors of
- * one size are summed together: a model has hundreds.
+ * Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. Columns
+ * first, since XLA makes no SIMD of a sum over everything. Vectors of one size are a matrix: a model has hundreds.
  */
 const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
   const matrices: Wire[] = [];
@@ -27,8 +27,8 @@ const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
   for (const equal of vectors.values()) {
     matrices.push(graph.pack(equal.map((gradient) => graph.cast(gradient, 'float32'))));
   }
-  const sums = (nodes: Nodes, [x]: Wire[]) => [nodes.sum(nodes.sum(nodes.square(x), [1]), [0])];
-  const squares = graph.pack(matrices.flatMap((matrix) => graph.block(['square_sum'], [matrix], sums)));
+  const sums = (nodes: Nodes, [x]: Wire[]) => [nodes.sum(nodes.square(x), [0])];
+  const squares = graph.concat(matrices.flatMap((matrix) => graph.block(['square_sums'], [matrix], sums)));
   return graph.block(['root_of_sum'], [squares], (nodes, [squares]) => [nodes.sqrt(nodes.sum(squares, [0]))]);
 };
 
