@@ -5,7 +5,8 @@ Reads one JSON request from stdin, prints one JSON answer:
   {"bytes": [hex, ...]}                                        -> hex of each, decoded with errors="ignore"
   {"texts": [...], "lowercase": b, "stripAccents": b}          -> words of each text (those over 200 code points left out)
   {"texts": [...], ..., "vocab": path}                         -> ids of each text
-  {"blockSize": n, ...}                                        -> sha256 of the words of a<c>b for every block of n code points
+  {"codes": [...], "forms": ["a{}b"], "blockSize": n, ...}     -> for each n code points a sha256 of the words of all forms,
+                                                                  or of the ids where there is a vocab
 """
 import hashlib
 import json
@@ -52,12 +53,12 @@ def words_of(text, lowercase, strip):
     return " ".join(words).split()
 
 
-def ids_of(words, vocab):
+def ids_of(words, vocab, longest):
     ids = []
     for word in words:
         pieces, start = [], 0
         while start < len(word) and len(word) <= LIMIT:
-            end = len(word)
+            end = min(len(word), start + longest)
             while end > start and ("##" if start else "") + word[start:end] not in vocab:
                 end -= 1
             if end == start:
@@ -77,11 +78,17 @@ def short_words(text, request):
     return [word for word in words_of(text, request["lowercase"], request["stripAccents"]) if len(word) <= LIMIT]
 
 
-def block_digest(first, size, request):
+def block_digest(codes, request, vocab, longest):
     digest = hashlib.sha256()
-    for code in range(first, first + size):
-        if not 0xD800 <= code <= 0xDFFF:
-            digest.update((" ".join(short_words("a" + chr(code) + "b", request)) + "\n").encode())
+    for code in codes:
+        for form in request["forms"]:
+            text = form.replace("{}", chr(code))
+            if vocab:
+                words = words_of(text, request["lowercase"], request["stripAccents"])
+                line = " ".join(map(str, ids_of(words, vocab, longest)))
+            else:
+                line = " ".join(short_words(text, request))
+            digest.update((line + "\n").encode())
     return digest.hexdigest()
 
 
@@ -90,11 +97,15 @@ def answer(request):
         return unicodedata.unidata_version
     if "bytes" in request:
         return [bytes.fromhex(text).decode("utf-8", "ignore").encode().hex() for text in request["bytes"]]
-    if "blockSize" in request:
-        return [block_digest(first, request["blockSize"], request) for first in range(0, 0x110000, request["blockSize"])]
-    if "vocab" in request:
-        vocab = load_vocab(request["vocab"])
-        return [ids_of(words_of(text, request["lowercase"], request["stripAccents"]), vocab) for text in request["texts"]]
+    vocab = load_vocab(request["vocab"]) if "vocab" in request else {}
+    longest = max(map(len, vocab), default=0)
+    if "codes" in request:
+        size = request["blockSize"]
+        blocks = [request["codes"][first:first + size] for first in range(0, len(request["codes"]), size)]
+        return [block_digest(codes, request, vocab, longest) for codes in blocks]
+    if vocab:
+        words = (words_of(text, request["lowercase"], request["stripAccents"]) for text in request["texts"])
+        return [ids_of(of_text, vocab, longest) for of_text in words]
     return [short_words(text, request) for text in request["texts"]]
 
 

@@ -1,9 +1,9 @@
 /**
- * Exactness beyond the fixture: every code point, the fixture at every alignment, random strings, invalid
- * bytes, windows. Words are compared as well as ids, since a vocabulary hides most differences behind [UNK].
+ * Exactness beyond the fixture: the fixture at every alignment, marks that stay, invalid bytes. Words are
+ * compared as well as ids, since a vocabulary hides most differences behind [UNK]. More: code-points,
+ * random-strings, borders.
  */
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import {
@@ -11,63 +11,25 @@ import {
   askElectra,
   electraOracleMissing,
   makeEncoder,
-  makeHuggingfaceEncoder,
   makeHuggingfaceSplitter,
   nameOf,
   splitWords,
-  vocabPath,
 } from './oracles.js';
 import { randomText } from './random-text.js';
 
 const skipElectra = electraOracleMissing();
-const blockSize = 4096;
-
-/** The strings a<c>b of a block of code points. */
-function blockStrings(first: number, size: number): string[] {
-  const codes = Array.from({ length: size }, (_, i) => first + i).filter((code) => code < 0xd800 || code > 0xdfff);
-  return codes.map((code) => `a${String.fromCodePoint(code)}b`);
-}
-
-for (const settings of allSettings.filter(({ profile }) => profile === 'huggingface')) {
-  test(`every code point as a<c>b splits as in tokenizers (${nameOf(settings)})`, () => {
-    const encoder = makeEncoder(settings);
-    const reference = makeHuggingfaceSplitter(settings);
-    for (let first = 0; first < 0x110000; first += 256) {
-      const text = blockStrings(first, 256).join(' , ');
-      assert.equal(splitWords(encoder, text), reference(text), `code points from U+${first.toString(16)}`);
-    }
-  });
-}
-
-for (const settings of allSettings.filter(({ profile }) => profile === 'electra')) {
-  test(`every code point as a<c>b splits as in Python (${nameOf(settings)})`, { skip: skipElectra }, () => {
-    const encoder = makeEncoder(settings);
-    const expected = askElectra<string[]>({ blockSize, ...settings });
-    expected.forEach((digest, block) => {
-      const hash = createHash('sha256');
-      for (const text of blockStrings(block * blockSize, blockSize)) hash.update(`${splitWords(encoder, text)}\n`);
-      assert.equal(hash.digest('hex'), digest, `code points from U+${(block * blockSize).toString(16)}`);
-    });
-  });
-}
 
 for (const settings of allSettings) {
   const isElectra = settings.profile === 'electra';
 
-  test(`random strings give the original's words and ids (${nameOf(settings)})`, {
-    skip: isElectra && skipElectra,
-  }, async () => {
-    const texts = Array.from({ length: isElectra ? 5_000 : 20_000 }, (_, n) => randomText(1, n));
+  test(`random strings give the original's words (${nameOf(settings)})`, { skip: isElectra && skipElectra }, () => {
+    const texts = Array.from({ length: 5_000 }, (_, n) => randomText(1, n));
     const encoder = makeEncoder(settings);
     const words = isElectra
       ? askElectra<string[][]>({ texts, ...settings }).map((list) => list.join(' '))
       : texts.map(makeHuggingfaceSplitter(settings));
-    const ids = isElectra
-      ? askElectra<number[][]>({ texts, vocab: vocabPath, ...settings })
-      : await makeHuggingfaceEncoder(settings)(texts);
     texts.forEach((text, n) => {
       assert.equal(splitWords(encoder, text), words[n], JSON.stringify(text));
-      assert.deepEqual([...encoder.encodeString(text)], ids[n], JSON.stringify(text));
     });
   });
 }

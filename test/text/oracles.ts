@@ -2,8 +2,10 @@
  * The two originals, as the tests ask them: npm tokenizers for profile `huggingface`, and for profile `electra` its algorithm
  * on Python's own strings (electra-oracle.py), which is skipped where there is no Python with Unicode 14.
  */
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
+import { text } from 'node:stream/consumers';
 import { compileTextModule, WordPieceEncoder } from '../../src/text/encoder.js';
 import { profiles, type TokenizerSettings } from '../../src/text/profile.js';
 import { compileTables } from '../../src/text/tables.js';
@@ -33,6 +35,35 @@ export function nameOf({ profile, lowercase, stripAccents }: TokenizerSettings):
 
 export function makeEncoder(settings: TokenizerSettings, pieces: Vocabulary = vocabulary): WordPieceEncoder {
   return new WordPieceEncoder(textModule, compileTables(pieces, settings));
+}
+
+/** Ranges of code points that are letters of `letterVocabulary`: all that any table of characters tells apart, but for ideographs. */
+const letterRanges = [
+  [0x21, 0x1ffff],
+  [0x2a6d0, 0x2a70f],
+  [0x2b730, 0x2b74f],
+  [0x2b800, 0x2b930],
+  [0x2cea0, 0x2ceb4],
+  [0x2f800, 0x2fa1f],
+  [0x30000, 0x30040],
+  [0xe0000, 0xe01ff],
+];
+
+/**
+ * bert-base-uncased's pieces, and every character as a piece that begins a word and one that goes on: ids then tell every
+ * character of every word, where the pieces alone would hide most of them behind [UNK]. Its ids take four bytes in the cache.
+ */
+export function makeLetterVocabulary(): Vocabulary {
+  const pieces = new Set(vocabulary.pieces);
+  for (const [first, last] of letterRanges) {
+    for (let code = first; code <= last; code++) {
+      const letter = String.fromCodePoint(code);
+      // What a vocabulary's reader would trim or could not hold is no part of any word.
+      if (/[\s\p{Cc}\ufeff\ud800-\udfff]/u.test(letter)) continue;
+      pieces.add(letter).add(`##${letter}`);
+    }
+  }
+  return Vocabulary.fromPieces([...pieces]);
 }
 
 /** Words as the kernel splits them, joined by spaces. */
@@ -85,6 +116,15 @@ export function askElectra<Answer>(request: Record<string, unknown>): Answer {
   });
   if (status !== 0) throw new Error(`electra-oracle.py: ${stderr}`);
   return JSON.parse(stdout);
+}
+
+/** The same, while this process goes on. */
+export async function awaitElectra<Answer>(request: Record<string, unknown>): Promise<Answer> {
+  const oracle = spawn('python3', ['test/text/electra-oracle.py'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  oracle.stdin.end(JSON.stringify(request));
+  const [answer, [status]] = await Promise.all([text(oracle.stdout), once(oracle, 'close')]);
+  if (status !== 0) throw new Error(`electra-oracle.py ended with ${status}`);
+  return JSON.parse(answer);
 }
 
 /** Why the oracle of profile `electra` cannot be asked, or false. */

@@ -41,6 +41,11 @@ const classes: [weight: number, ranges: (number | [number, number])[]][] = [
       [0x64b, 0x65f],
     ],
   ],
+  // Marks that stay where accents are stripped: Mc with a combining class, and Mn of after Unicode 8.
+  [
+    2,
+    [0x1b44, 0x1bf2, 0x1715, 0x1734, 0xa953, 0xa9c0, 0x111c0, 0x116b6, 0x1193d, [0x1e944, 0x1e94a], [0x10f46, 0x10f50]],
+  ],
   [2, [0x302e, 0x302f, [0x1d165, 0x1d172], 0x16ff0, 0x16ff1, 0x34f, [0xfe00, 0xfe0f], 0x20dd, 0x488]],
   [
     2,
@@ -66,11 +71,16 @@ const classes: [weight: number, ranges: (number | [number, number])[]][] = [
     3,
     [
       [0x4e00, 0x4fff],
-      [0x3400, 0x347f],
+      [0x4e00, 0x9fff],
+      [0x3400, 0x4dbf],
       [0xf900, 0xfaff],
       [0x20000, 0x20040],
+      [0x2a6d6, 0x2a709],
+      [0x2b736, 0x2b749],
       [0x2b81f, 0x2b924],
+      [0x2cea6, 0x2ceb4],
       [0x2f800, 0x2fa1f],
+      [0x30000, 0x30040],
     ],
   ],
   [
@@ -106,6 +116,17 @@ const classes: [weight: number, ranges: (number | [number, number])[]][] = [
       [0x1e900, 0x1e943],
     ],
   ],
+  // Case-ignorable letters, some of them cased too.
+  [1, [0xaa, 0xba, [0x2b0, 0x2ff], [0x1d2c, 0x1d78], 0x2071, 0x387, 0xfe13, 0xff0e]],
+  [1, [[0xd800, 0xdfff]]],
+  [
+    1,
+    [
+      [0, 0xffff],
+      [0x10000, 0x1ffff],
+      [0x20000, 0x10ffff],
+    ],
+  ],
   [1, [0x378, 0xe000, 0xf8ff, 0x10ffff, [0x30000, 0x30040], 0x130, 0x131, 0x1e9e, 0xdf, 0x345, 0x344, 0x212a, 0x2126]],
 ];
 const totalWeight = classes.reduce((sum, [weight]) => sum + weight, 0);
@@ -118,9 +139,26 @@ const snippets = [
   '##',
   'un',
   '[UNK]',
+  '[unused1]',
+  '[[MASK]',
+  'ΑΣ.',
+  'ας',
+  "Σ'",
+  'Σ\u0301\u00ad',
+  'ΑΣ\u0345Α',
+  '\u02b0Σ\u02b0',
+  '中Σ中',
+  'e\u0301\u0323',
+  '\u1ea5\u0323\u0301',
+  '\u302e\u{1d165}\u{16ff0}',
   'a'.repeat(98),
   'é'.repeat(99),
   '각'.repeat(33),
+  'b'.repeat(198),
+  'ό'.repeat(199),
+  '갂'.repeat(66),
+  `x${'\u302e'.repeat(99)}`,
+  '\u{1d15e}'.repeat(50),
 ];
 
 /** The n-th string of a seed: up to `most` code points, some of them repeated, now and then a longer snippet. */

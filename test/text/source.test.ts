@@ -98,7 +98,25 @@ const accepted: Record<string, (json: Json) => void> = {
 
 /** Added tokens whole and broken, with what may stand around them. */
 const bracketTexts = Array.from({ length: 2_000 }, (_, n) => {
-  const parts = ['[', 'A', ']', 'b', '[A]', '[A]b', '9', ',', 'x', ' ', 'é', '中', '\u0301', '[ENT]', '[MASK]', 'ab', '\n'];
+  const parts = [
+    '[',
+    'A',
+    ']',
+    'b',
+    '[A]',
+    '[A]b',
+    '9',
+    ',',
+    'x',
+    ' ',
+    'é',
+    '中',
+    '\u0301',
+    '[ENT]',
+    '[MASK]',
+    'ab',
+    '\n',
+  ];
   const key = keyOfSeed(51);
   return Array.from({ length: 1 + (n % 12) }, (_, i) => parts[drawWord(key, 0, n, i) % parts.length]).join('');
 });
@@ -114,7 +132,11 @@ for (const [name, change] of Object.entries(accepted)) {
     const encodings = await reference.encodeBatch(texts, { addSpecialTokens: false });
     texts.forEach((text, n) => {
       assert.deepEqual([...tokenizer.encode(text)], encodings[n].getIds(), JSON.stringify(text.slice(0, 200)));
-      assert.deepEqual(tokenizer.encodeWithOffsets(text).ids, tokenizer.encode(text), JSON.stringify(text.slice(0, 200)));
+      assert.deepEqual(
+        tokenizer.encodeWithOffsets(text).ids,
+        tokenizer.encode(text),
+        JSON.stringify(text.slice(0, 200)),
+      );
     });
   });
 }
