@@ -29,7 +29,7 @@ const skipElectra = electraOracleMissing();
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-strings-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const vocabularies = { "BERT's pieces": vocabulary, 'BERT’s pieces and all letters': makeLetterVocabulary() };
+const vocabularies = { 'BERT’s pieces': vocabulary, 'BERT’s pieces and all letters': makeLetterVocabulary() };
 
 /** What gives the original's ids of many texts. */
 function makeReference(settings: TokenizerSettings, pieces: Vocabulary): (texts: string[]) => Promise<number[][]> {
