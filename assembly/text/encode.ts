@@ -209,19 +209,15 @@ function tokensAmong(brackets: u64, block: usize): u64 {
 
 /**
  * Write for each set bit the probe of the run behind the stops that come before it or there; the first of `stop` ends the run
- * of `probe`. Up to three words beyond the last are overwritten. @returns the end of what was written.
+ * of `probe`. @returns the end of what was written.
  */
 @inline
 function writeProbes(mask: u64, stop: u64, probe: usize, out: usize): usize {
-  const end = out + (<usize>popcnt(mask) << 2);
-  while (out < end) {
-    for (let i: usize = 0; i < 16; i += 4) {
-      store<u32>(out + i, probe + (<usize>popcnt(stop & (mask ^ (mask - 1))) << 5));
-      mask &= mask - 1;
-    }
-    out += 16;
+  for (; mask; mask &= mask - 1) {
+    store<u32>(out, probe + (<usize>popcnt(stop & (mask ^ (mask - 1))) << 5));
+    out += 4;
   }
-  return end;
+  return out;
 }
 
 /**
