@@ -46,8 +46,8 @@ export interface TokenizeBenchmark {
   passes?: number;
 }
 
-/** Seconds that a timed sample takes at least, so that a small text is passed over more than once. */
-const leastSampleSeconds = 0.1;
+/** As many passes a sample as take this long cold: where it begins and ends, threads wait for each other. */
+const leastSampleSeconds = 0.5;
 
 /** A process of ours, ready for its cold pass. */
 export function startPasses(
