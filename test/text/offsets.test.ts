@@ -57,10 +57,12 @@ function askElectra({ lowercase, stripAccents }: TokenizerSettings): Located[][]
 
 /**
  * Whether canonical ordering moves a mark. There tokenizers gives each mark the place of the one whose turn it takes, and so
- * may leave a character of a piece out; we hold to where characters came from (the alignment of the other oracle).
+ * may leave a character of a piece out; we hold to where characters came from (the alignment of the other oracle). What
+ * cleaning takes out of a text does not stand between two marks.
  */
 function isReordered(text: string): boolean {
-  const parts = Array.from(text, (character) => character.normalize('NFD')).join('');
+  const clean = text.replace(/[\p{C}\ufffd]/gu, '');
+  const parts = Array.from(clean, (character) => character.normalize('NFD')).join('');
   return parts !== parts.normalize('NFD');
 }
 
