@@ -1,6 +1,7 @@
 /** The encoder's own machinery: windows, lines, growth of memory, a full word cache, counters. Ids are compared with tokenizers'. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Vocabulary } from '../../src/text/vocabulary.js';
 import {
   askElectra,
   electraOracleMissing,
@@ -56,6 +57,23 @@ test('a window may be cut anywhere: a long line shifted byte by byte keeps its i
         `${shift}`,
       );
     }
+  }
+});
+
+test('a cut does not fall into an added token, whatever the token holds', () => {
+  const pieces = Vocabulary.fromPieces([...vocabulary.pieces, '[a,b]'], ['[a,b]']);
+  const encoder = makeEncoder(uncased, pieces);
+  const stretch = 'naïve[a,b]';
+  const ids = [...encoder.encodeString(stretch)];
+  assert.equal(ids.at(-1), vocabulary.size);
+  const times = Math.ceil((1.5 * window) / Buffer.byteLength(stretch));
+  for (let shift = 0; shift < Buffer.byteLength(stretch); shift++) {
+    const found = encoder.encodeBytes(Buffer.from(' '.repeat(shift) + stretch.repeat(times)));
+    assert.equal(found.length, times * ids.length);
+    assert.ok(
+      found.every((id, i) => id === ids[i % ids.length]),
+      `${shift}`,
+    );
   }
 });
 
