@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { GalvaniError } from '../errors.js';
+import { profileNames } from '../text/profile.js';
 
 export const manifestFile = 'manifest.json';
 export const vocabularyFile = 'vocab.txt';
@@ -23,7 +24,7 @@ const manifestSchema = z.strictObject({
     size: z.int().positive(),
   }),
   tokenizer: z.strictObject({
-    profile: z.enum(['huggingface', 'electra']),
+    profile: z.enum(profileNames),
     lowercase: z.boolean(),
     stripAccents: z.boolean(),
     unicodeVersion: z.string(),

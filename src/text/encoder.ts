@@ -14,12 +14,13 @@ import { readFileSync } from 'node:fs';
 import { GalvaniError } from '../errors.js';
 
 /** Text is taken in windows of at most this many bytes, cut where no reference's result depends on what follows. */
-const windowBytes = (1 << 18) + (1 << 16); // a range of 256 KiB with the line that it ends in is one window, and its ids are not copied
+export const windowBytes = (1 << 18) + (1 << 16); // a range of 256 KiB with the line that it ends in is one window, and its ids are not copied
 const pageBytes = 65536;
 const validatedBytes = 1024; // Node's validation is several times faster than dropping; from here on it pays to ask it first
 const slackBytes = 128; // the kernel pads, reads and writes ahead: at most 112 bytes
 
-interface TextExports {
+/** Of the text module. */
+export interface TextExports {
   memory: WebAssembly.Memory;
   workBytes(): number;
   open(tables: number, work: number): void;

@@ -24,7 +24,7 @@ export const profiles: Record<Profile, ProfileRules> = {
   electra: { wordLimit: 200, cutsSpecialTokens: false, finalSigma: true, unicodeVersion: '14.0.0' },
 };
 
-export const profileNames = Object.keys(profiles);
+export const profileNames = Object.keys(profiles) as [Profile, ...Profile[]];
 
 export interface TokenizerSettings {
   profile: Profile;

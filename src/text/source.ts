@@ -5,7 +5,14 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { GalvaniError } from '../errors.js';
-import { type Profile, profiles, resolveSettings, type TokenizerOptions, type TokenizerSettings } from './profile.js';
+import {
+  type Profile,
+  profileNames,
+  profiles,
+  resolveSettings,
+  type TokenizerOptions,
+  type TokenizerSettings,
+} from './profile.js';
 import { readTokenizerJson } from './tokenizer-json.js';
 import { Vocabulary } from './vocabulary.js';
 
@@ -67,7 +74,7 @@ function readConfig(file: string): TokenizerOptions {
   if (flag('tokenize_chinese_chars') === false) refuse('tokenize_chinese_chars', 'true');
   const profile = fields.galvani_profile ?? undefined;
   if (profile !== undefined && !Object.hasOwn(profiles, String(profile))) {
-    refuse('galvani_profile', Object.keys(profiles).join(' or '));
+    refuse('galvani_profile', profileNames.join(' or '));
   }
   return {
     profile: profile as Profile | undefined,

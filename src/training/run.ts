@@ -10,6 +10,7 @@ import type { TokenDataset } from '../dataset/dataset.js';
 import { manifestFile, vocabularyFile } from '../dataset/manifest.js';
 import { GalvaniError } from '../errors.js';
 import { sha256File, writeFileDurably } from '../files.js';
+import { profileNames } from '../text/profile.js';
 import { type Change, changesOf, type TrainingConfig, trainingConfigSchema } from './config.js';
 import { lockFile } from './lock.js';
 
@@ -19,7 +20,7 @@ const runSchema = z.strictObject({
   dataset: z.strictObject({ directory: z.string(), manifest_sha256: z.string() }),
   vocabulary: z.strictObject({ sha256: z.string(), size: z.int().positive() }),
   tokenizer: z.strictObject({
-    profile: z.enum(['huggingface', 'electra']),
+    profile: z.enum(profileNames),
     lowercase: z.boolean(),
     stripAccents: z.boolean(),
   }),

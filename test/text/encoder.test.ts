@@ -1,6 +1,7 @@
 /** The encoder's own machinery: windows, lines, growth of memory, a full word cache, counters. Ids are compared with tokenizers'. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { windowBytes as window } from '../../src/text/encoder.js';
 import { Vocabulary } from '../../src/text/vocabulary.js';
 import {
   askElectra,
@@ -13,7 +14,6 @@ import {
 import { randomText } from './random-text.js';
 
 const uncased = { profile: 'huggingface', lowercase: true, stripAccents: true } as const;
-const window = (1 << 18) + (1 << 16); // the encoder's
 const reference = makeHuggingfaceEncoder(uncased);
 
 test('a text of several windows gives the ids of its lines, and where each line ends', async () => {

@@ -6,15 +6,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import {
-  allSettings,
-  askElectra,
-  electraOracleMissing,
-  makeEncoder,
-  makeHuggingfaceSplitter,
-  nameOf,
-  splitWords,
-} from './oracles.js';
+import { allSettings, askElectra, electraOracleMissing, makeEncoder, nameOf, splitWords, wordsOf } from './oracles.js';
 import { randomText } from './random-text.js';
 
 const skipElectra = electraOracleMissing();
@@ -25,9 +17,7 @@ for (const settings of allSettings) {
   test(`random strings give the original's words (${nameOf(settings)})`, { skip: isElectra && skipElectra }, () => {
     const texts = Array.from({ length: 5_000 }, (_, n) => randomText(1, n));
     const encoder = makeEncoder(settings);
-    const words = isElectra
-      ? askElectra<string[][]>({ texts, ...settings }).map((list) => list.join(' '))
-      : texts.map(makeHuggingfaceSplitter(settings));
+    const words = wordsOf(settings, texts);
     texts.forEach((text, n) => {
       assert.equal(splitWords(encoder, text), words[n], JSON.stringify(text));
     });
@@ -45,9 +35,7 @@ for (const settings of allSettings.filter(({ stripAccents }) => stripAccents)) {
       parts.flatMap((b) => parts.flatMap((c) => parts.map((d) => `x${a}${b}${c}${d}`))),
     );
     const encoder = makeEncoder(settings);
-    const words = isElectra
-      ? askElectra<string[][]>({ texts, ...settings }).map((list) => list.join(' '))
-      : texts.map(makeHuggingfaceSplitter(settings));
+    const words = wordsOf(settings, texts);
     texts.forEach((text, n) => {
       assert.equal(splitWords(encoder, text), words[n], JSON.stringify(text));
     });

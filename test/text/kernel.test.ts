@@ -6,13 +6,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawWord, integerOfWord, keyOfSeed } from '../../src/random/philox.js';
+import type { TextExports } from '../../src/text/encoder.js';
 import type { TokenizerSettings } from '../../src/text/profile.js';
 import { compileTables } from '../../src/text/tables.js';
 import type { Vocabulary } from '../../src/text/vocabulary.js';
-import { makeLetterVocabulary, nameOf, textModule, vocabulary } from './oracles.js';
+import { isExhaustive, makeLetterVocabulary, nameOf, textModule, vocabulary } from './oracles.js';
 import { randomText } from './random-text.js';
 
-const fuzzBytes = Number(process.env.GALVANI_STRINGS ?? 0) >= 1_000_000 ? 16 << 20 : 1 << 20;
+const fuzzBytes = isExhaustive ? 16 << 20 : 1 << 20;
 const longest = 5000; // over two chunks
 /** What assembly/text/encode.ts and offsets.ts ask for: bytes behind the text, words behind the ids. */
 const textRoom = 112;
@@ -20,21 +21,11 @@ const textOverwritten = 96;
 const idRoom = 24;
 const guardBytes = 256;
 
-interface Kernel {
-  memory: WebAssembly.Memory;
-  workBytes(): number;
-  open(tables: number, work: number): void;
-  dropInvalid(ptr: number, len: number): number;
-  encode(src: number, len: number, ids: number, lineEnds: number, idsBefore: number): number;
-  getLineCount(): number;
-  encodeWithOffsets(src: number, len: number, ids: number, starts: number, ends: number, firstUnit: number): number;
-}
-
 /** A kernel whose regions have guards around them, filled anew before each call. */
 class GuardedKernel {
   readonly #kernel = new WebAssembly.Instance(textModule, {
     env: { abort: () => assert.fail('the kernel aborted') },
-  }).exports as unknown as Kernel;
+  }).exports as unknown as TextExports;
   readonly #bytes: Buffer;
   readonly #tables: Uint8Array;
   readonly #tablesAt = 65536 + guardBytes;

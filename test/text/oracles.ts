@@ -2,10 +2,8 @@
  * The two originals, as the tests ask them: npm tokenizers for profile `huggingface`, and for profile `electra` its algorithm
  * on Python's own strings (electra-oracle.py), which is skipped where there is no Python with Unicode 14.
  */
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { createRequire } from 'node:module';
-import { text } from 'node:stream/consumers';
 import { compileTextModule, WordPieceEncoder } from '../../src/text/encoder.js';
 import { profiles, type TokenizerSettings } from '../../src/text/profile.js';
 import { compileTables } from '../../src/text/tables.js';
@@ -36,6 +34,10 @@ export function nameOf({ profile, lowercase, stripAccents }: TokenizerSettings):
 export function makeEncoder(settings: TokenizerSettings, pieces: Vocabulary = vocabulary): WordPieceEncoder {
   return new WordPieceEncoder(textModule, compileTables(pieces, settings));
 }
+
+/** How many random strings are compared for each setting; from a million on, all that there is of the rest. */
+export const stringCount = Number(process.env.GALVANI_STRINGS ?? 4_000);
+export const isExhaustive = stringCount >= 1_000_000;
 
 /** Ranges of code points that are letters of `letterVocabulary`: all that any table of characters tells apart, but for ideographs. */
 const letterRanges = [
@@ -118,13 +120,24 @@ export function askElectra<Answer>(request: Record<string, unknown>): Answer {
   return JSON.parse(stdout);
 }
 
-/** The same, while this process goes on. */
-export async function awaitElectra<Answer>(request: Record<string, unknown>): Promise<Answer> {
-  const oracle = spawn('python3', ['test/text/electra-oracle.py'], { stdio: ['pipe', 'pipe', 'inherit'] });
-  oracle.stdin.end(JSON.stringify(request));
-  const [answer, [status]] = await Promise.all([text(oracle.stdout), once(oracle, 'close')]);
-  if (status !== 0) throw new Error(`electra-oracle.py ended with ${status}`);
-  return JSON.parse(answer);
+/** Ids of many texts as the settings' original gives them. `path` holds the pieces. */
+export function makeReference(
+  settings: TokenizerSettings,
+  pieces: Vocabulary = vocabulary,
+  path = vocabPath,
+): (texts: string[]) => Promise<number[][]> {
+  if (settings.profile === 'huggingface') return makeHuggingfaceEncoder(settings, pieces);
+  return async (texts) => askElectra({ texts, vocab: path, ...settings });
+}
+
+/** Words of many texts as the settings' original splits them, joined by spaces. */
+export function wordsOf(settings: TokenizerSettings, texts: string[]): string[] {
+  if (settings.profile === 'huggingface') return texts.map(makeHuggingfaceSplitter(settings));
+  return askElectra<string[][]>({ texts, ...settings }).map((words) => words.join(' '));
+}
+
+export function equalIds(ids: Uint32Array, expected: readonly number[]): boolean {
+  return ids.length === expected.length && expected.every((id, i) => id === ids[i]);
 }
 
 /** Why the oracle of profile `electra` cannot be asked, or false. */

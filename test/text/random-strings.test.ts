@@ -7,47 +7,44 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import type { TokenizerSettings } from '../../src/text/profile.js';
-import type { Vocabulary } from '../../src/text/vocabulary.js';
 import {
   allSettings,
-  awaitElectra,
   electraOracleMissing,
+  equalIds,
   makeEncoder,
-  makeHuggingfaceEncoder,
   makeLetterVocabulary,
+  makeReference,
   nameOf,
+  stringCount,
+  vocabPath,
   vocabulary,
 } from './oracles.js';
 import { randomText } from './random-text.js';
 
 const seed = 61;
-const count = Number(process.env.GALVANI_STRINGS ?? 4_000);
 const batchSize = 20_000;
 const skipElectra = electraOracleMissing();
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-strings-'));
 after(() => rmSync(folder, { recursive: true }));
 
-const vocabularies = { 'BERT’s pieces': vocabulary, 'BERT’s pieces and all letters': makeLetterVocabulary() };
-
-/** What gives the original's ids of many texts. */
-function makeReference(settings: TokenizerSettings, pieces: Vocabulary): (texts: string[]) => Promise<number[][]> {
-  if (settings.profile === 'huggingface') return makeHuggingfaceEncoder(settings, pieces);
-  const vocab = path.join(folder, `${pieces.size}.txt`);
-  writeFileSync(vocab, pieces.bytes);
-  return (texts) => awaitElectra({ texts, vocab, ...settings });
-}
+const letters = makeLetterVocabulary();
+const lettersPath = path.join(folder, 'vocab.txt');
+writeFileSync(lettersPath, letters.bytes);
+const vocabularies = [
+  { name: 'BERT’s pieces', pieces: vocabulary, file: vocabPath },
+  { name: 'BERT’s pieces and all letters', pieces: letters, file: lettersPath },
+];
 
 for (const settings of allSettings) {
-  for (const [name, pieces] of Object.entries(vocabularies)) {
+  for (const { name, pieces, file } of vocabularies) {
     test(`random strings give the original's ids (${nameOf(settings)}; ${name})`, {
       skip: settings.profile === 'electra' && skipElectra,
     }, async () => {
-      const reference = makeReference(settings, pieces);
+      const reference = makeReference(settings, pieces, file);
       const encoder = makeEncoder(settings, pieces);
-      for (let first = 0; first < count; first += batchSize) {
-        const size = Math.min(batchSize, count - first);
+      for (let first = 0; first < stringCount; first += batchSize) {
+        const size = Math.min(batchSize, stringCount - first);
         const texts = Array.from({ length: size }, (_, n) => randomText(seed, first + n));
         const expected = await reference(texts);
         const isSame = (ids: Uint32Array, n: number, way: string) => {
@@ -70,8 +67,4 @@ for (const settings of allSettings) {
       }
     });
   }
-}
-
-function equalIds(ids: Uint32Array, expected: number[]): boolean {
-  return ids.length === expected.length && expected.every((id, i) => id === ids[i]);
 }

@@ -51,8 +51,13 @@ export function rounded(nodes: Nodes, x: Wire, { precision, isOperand }: EmitCal
 export function plus(graph: Graph, x: Wire, y: Wire | undefined): Wire {
   if (y === undefined) return x;
   const terms = [y, x].flatMap((wire) => wire.terms ?? [wire]);
-  const [sum] = graph.block(['sum', terms.length], terms, (nodes, terms) => [
+  return { ...sumOf(graph, terms), terms };
+}
+
+function sumOf(graph: Graph, terms: readonly Wire[]): Wire {
+  // One node does it, which XLA need not compile.
+  if (terms.length === 2 && terms.every(({ dtype }) => dtype === 'float32')) return graph.add(terms[0], terms[1]);
+  return graph.block(['sum', terms.length], terms, (nodes, terms) => [
     terms.reduce((sum, term) => nodes.add(sum, term)),
-  ]);
-  return { ...sum, terms };
+  ])[0];
 }
