@@ -259,8 +259,14 @@ function endsSpace(bytes: Uint8Array, cut: number): boolean {
   return (byte === 0x20 || byte === 0x0a || byte === 0x09 || byte === 0x0d) && !mayBeInToken(bytes, cut);
 }
 
-/** An added token begins with "[" and has at most eight characters, of any kind. */
-const mayBeInToken = (bytes: Uint8Array, cut: number) => bytes.subarray(Math.max(0, cut - 7), cut).includes(0x5b);
+/** An added token is "[" and at most seven more ASCII characters; bytes that are not UTF-8 may lie between them. */
+function mayBeInToken(bytes: Uint8Array, cut: number): boolean {
+  for (let at = cut - 1, characters = 0; at >= 0 && characters < 7; at--) {
+    if (bytes[at] === 0x5b) return true;
+    if (bytes[at] < 0x80) characters++;
+  }
+  return false;
+}
 
 /** ASCII punctuation, but for what final sigma looks through. */
 const separators = new Set(Buffer.from('!"#$%&()*+,-/;<=>?@\\_{|}~'));

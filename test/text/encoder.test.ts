@@ -60,20 +60,24 @@ test('a window may be cut anywhere: a long line shifted byte by byte keeps its i
   }
 });
 
-test('a cut does not fall into an added token, whatever the token holds', () => {
+test('a cut does not fall into an added token, whatever the token holds and however many invalid bytes lie in it', () => {
   const pieces = Vocabulary.fromPieces([...vocabulary.pieces, '[a,b]'], ['[a,b]']);
   const encoder = makeEncoder(uncased, pieces);
-  const stretch = 'naïve[a,b]';
-  const ids = [...encoder.encodeString(stretch)];
+  const ids = [...encoder.encodeString('naïve[a,b]')];
   assert.equal(ids.at(-1), vocabulary.size);
-  const times = Math.ceil((1.5 * window) / Buffer.byteLength(stretch));
-  for (let shift = 0; shift < Buffer.byteLength(stretch); shift++) {
-    const found = encoder.encodeBytes(Buffer.from(' '.repeat(shift) + stretch.repeat(times)));
-    assert.equal(found.length, times * ids.length);
-    assert.ok(
-      found.every((id, i) => id === ids[i % ids.length]),
-      `${shift}`,
-    );
+  for (const invalid of [0, 21]) {
+    const token = [...'[a,b]'].flatMap((char) => [Buffer.alloc(invalid, 0xff), Buffer.from(char)]);
+    const stretch = Buffer.concat([Buffer.from('naïve'), ...token]);
+    const times = Math.ceil((1.5 * window) / stretch.length);
+    const text = Buffer.concat(Array.from({ length: times }, () => stretch));
+    for (let shift = 0; shift < stretch.length; shift++) {
+      const found = encoder.encodeBytes(Buffer.concat([Buffer.alloc(shift, 0x20), text]));
+      assert.equal(found.length, times * ids.length);
+      assert.ok(
+        found.every((id, i) => id === ids[i % ids.length]),
+        `${invalid} invalid bytes, ${shift}`,
+      );
+    }
   }
 });
 

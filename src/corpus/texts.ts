@@ -1,0 +1,28 @@
+/**
+ * What every reader of the corpus hands on: some MiB of text as lines, whatever they were read from. A line stays bytes; no
+ * JavaScript string is made of it.
+ */
+import type { Complaint } from '../errors.js';
+
+export interface Texts {
+  /** UTF-8, also invalid. A line ends at LF; the last one may lack it. A view, valid until the next texts are asked for. */
+  bytes: Uint8Array;
+  /**
+   * Of records (a JSON line, a row of a table), each of which is a document: how many lines of `bytes` each one has, one at
+   * least; the text of a record is followed by LF. Absent where documents are found in the lines themselves.
+   */
+  recordLines?: Uint32Array;
+}
+
+/** A document or the rest of a file that could not be read, and was left out because of `--on-error skip`. */
+export interface Skipped {
+  /** Name of the input, as the manifest lists it. */
+  input: string;
+  /** Where in it: `byte 1234`, `row 17`, `byte 99 of the decompressed text`. */
+  at: string;
+  /** What was expected and what came: `expected a string in "text", got 12`. */
+  reason: string;
+}
+
+/** What a reader calls where something cannot be read: it throws, or notes it, and the reader goes on behind it. */
+export type Refuse = (at: string, complaint: Complaint) => void;
