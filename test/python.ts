@@ -14,7 +14,7 @@ export interface Python {
   modules: Set<string>;
 }
 
-const knownModules = ['numpy', 'polars', 'pyarrow', 'safetensors', 'tokenizers', 'torch', 'transformers'];
+const knownModules = ['mmh3', 'numpy', 'polars', 'pyarrow', 'safetensors', 'tokenizers', 'torch', 'transformers'];
 
 export function findPython(): Python | undefined {
   const installed = path.join(os.homedir(), '.cache', 'galvani', 'python', 'bin', 'python');
