@@ -1,16 +1,15 @@
 /**
  * What JSON costs beside the tokenizing of the text in it: JsonLineReader, JSON.parse with TextEncoder, and
- * WordPieceEncoder.encodeLines on the same texts, in turn in one process on one thread. `node dist/bench/jsonLines.js VOCAB`
+ * WordPieceEncoder.encodeLines on the same texts, in turn in one process on one thread.
  *
- * The text is the Brown corpus, 2,000 documents' worth: a record a document (12 kB) or a paragraph (0.3 kB), each with four
- * other fields; with all letters written as escapes too, as json.dumps writes what is not ASCII. Figures are MB (10⁶ bytes) of
- * JSON a second, medians of the rounds, and medians of each round's quotients, which other work on the machine changes less.
+ *   node dist/bench/jsonLines.js TEXT VOCAB
+ *
+ * The lines of TEXT become records with four other fields: some lines together, about 4 kB, or each one alone; written as
+ * JSON.stringify does, or with everything that is not ASCII as escapes, as Python's json.dumps does. Figures are MB (10⁶ bytes)
+ * a second, medians of the rounds, and medians of each round's quotients, which other work on the machine changes less.
  */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import os from 'node:os';
-import path from 'node:path';
-import { writeBrownText } from '../examples/brown-text.js';
+import { readFileSync } from 'node:fs';
 import { compileJsonModule, JsonLineReader } from '../src/corpus/jsonLines.js';
 import { median } from '../src/median.js';
 import { formatTable } from '../src/report/table.js';
@@ -20,29 +19,28 @@ import { compileTables } from '../src/text/tables.js';
 import { Vocabulary } from '../src/text/vocabulary.js';
 
 const rounds = 15;
-const [vocabPath] = process.argv.slice(2);
+const documentLength = 4000;
+const [textPath, vocabPath] = process.argv.slice(2);
 const tables = compileTables(await Vocabulary.read(vocabPath), resolveSettings({}));
 const encoder = new WordPieceEncoder(compileTextModule(), tables);
 const reader = new JsonLineReader(compileJsonModule(), 'text');
 const utf8 = new TextEncoder();
 
-const documents = readBrown();
-const paragraphs = documents.flatMap((document) => document.split('\n\n'));
-const rows = [
-  ['records', 'json MB', 'text MB', 'reader', 'parse', 'reader/parse', 'encoder, text', 'reader time/encoder'],
-];
-for (const [name, texts, escapesAll] of [
-  ['documents', documents, false],
-  ['paragraphs', paragraphs, false],
-  ['documents, letters as escapes', documents, true],
+const lines = readFileSync(textPath, 'utf8')
+  .split('\n')
+  .filter((line) => line !== '');
+const rows = [['records', 'number', 'JSON MB', 'reader', 'JSON.parse', 'quotient', 'encoder', 'JSON / tokens, time']];
+for (const [name, texts] of [
+  ['documents', joinLines(lines)],
+  ['lines', lines],
 ] as const) {
-  rows.push([name, ...measure([...texts, ...texts, ...texts, ...texts], escapesAll)]);
+  rows.push([name, ...measure(texts, false)], [`${name}, in ASCII`, ...measure(texts, true)]);
 }
 process.stdout.write(formatTable(rows));
 
-function measure(texts: string[], escapesAll: boolean): string[] {
+function measure(texts: readonly string[], inAscii: boolean): string[] {
   const text = Buffer.from(texts.map((one) => `${one}\n`).join(''));
-  const json = Buffer.from(texts.map((one, i) => writeRecord(one, i, escapesAll)).join(''));
+  const json = Buffer.from(texts.map((one, i) => writeRecord(one, i, inAscii) + '\n').join(''));
   assert.ok(Buffer.concat(readTexts(json).map((bytes) => Buffer.from(bytes))).equals(text));
   assert.equal(parseTexts(json), text.length);
   const times = { read: [] as number[], parse: [] as number[], encode: [] as number[] };
@@ -54,8 +52,8 @@ function measure(texts: string[], escapesAll: boolean): string[] {
   const perSecond = (bytes: number, ms: number[]) => (bytes / median(ms) / 1000).toFixed(0);
   const quotient = (a: number[], b: number[]) => median(a.map((ms, i) => ms / b[i]));
   return [
+    String(texts.length),
     (json.length / 1e6).toFixed(1),
-    (text.length / 1e6).toFixed(1),
     perSecond(json.length, times.read),
     perSecond(json.length, times.parse),
     quotient(times.parse, times.read).toFixed(1),
@@ -98,19 +96,27 @@ function encodeTexts(text: Uint8Array): void {
   }
 }
 
-function writeRecord(text: string, index: number, escapesAll: boolean): string {
-  const written = escapesAll
-    ? `"${text.replace(/[^ ]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, '0')}`)}"`
-    : JSON.stringify(text);
-  const meta = { id: `brown-${index}`, url: `https://example.org/brown/${index}.html`, score: index / 7, lang: 'en' };
-  return `${JSON.stringify(meta).slice(0, -1)},"text":${written}}\n`;
+function writeRecord(text: string, index: number, inAscii: boolean): string {
+  const meta = { id: `doc-${index}`, url: `https://example.org/text/${index}.html`, score: index / 7, lang: 'en' };
+  const json = JSON.stringify({ ...meta, text });
+  return inAscii ? json.replace(/[^\0-\x7f]/g, escapeUnit) : json;
 }
 
-function readBrown(): string[] {
-  const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-bench-'));
-  try {
-    return writeBrownText(folder).map((id) => readFileSync(path.join(folder, `${id}.txt`), 'utf8').trimEnd());
-  } finally {
-    rmSync(folder, { recursive: true });
+/** Without the u flag each half of a pair is met alone. */
+function escapeUnit(unit: string): string {
+  return `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+}
+
+function joinLines(all: string[]): string[] {
+  const documents: string[] = [];
+  let begin = 0;
+  let length = 0;
+  for (const [i, line] of all.entries()) {
+    length += line.length + 1;
+    if (length < documentLength && i < all.length - 1) continue;
+    documents.push(all.slice(begin, i + 1).join('\n'));
+    begin = i + 1;
+    length = 0;
   }
+  return documents;
 }

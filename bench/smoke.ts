@@ -35,7 +35,7 @@ try {
   galvani('bench', 'prepare', '--input', corpus, '--vocab', vocab);
   galvani('bench', 'batches', '--data', data, '--batch-size', '16', '--sequence-length', '32');
   galvani('bench', 'step', ...tiny);
-  run('bench/jsonLines.js', vocab);
+  run('bench/jsonLines.js', text, vocab);
   run('bench/gemm.js', '64', '64', '64');
   run('bench/peers/tokenize.js', text, '--vocab', vocab, '--rounds', '1', '--passes', '1');
   run('bench/peers/step.js', ...tiny, '--rounds', '1', '--engines', 'wasm', '--precisions', 'float32');

@@ -541,18 +541,19 @@ for (const [what, make, least] of [
 }
 
 test('strings end, break and are escaped at any place of a block', () => {
+  const letters = 'abcdefghijklmnop'.repeat(4);
   for (let before = 0; before < 64; before++) {
+    const head = letters.slice(0, before);
     for (let length = 0; length < 64; length++) {
-      const text = 'abcdefghijklmnop'.repeat(4).slice(0, length);
-      const pad = ' '.repeat(before);
+      const text = letters.slice(0, length);
       const lines = [
         `"${text}"`,
-        `"${text}\\n${text}"`,
-        `"${text}\\ud83d\\ude00"`,
-        `"${text}\u0001"`,
-        `"${text}`,
-        `"${text}\\`,
-      ].map((value) => `${pad}{"text":${value}}\n`);
+        `"${head}\\n${text}\\"${head}\\\\${text}"`,
+        `"${head}\\u00e9${text}\\ud83d\\ude00"`,
+        `"${head}\\t${text}\u0001"`,
+        `"${head}\\"${text}`,
+        `"${head}\\\\${text}\\`,
+      ].map((value) => `{"${head}":0,"text":${value}}\n`);
       assertAgree(Buffer.from(lines.join('')), 'text');
     }
   }
