@@ -14,7 +14,7 @@ import { readFileSync } from 'node:fs';
 import { type Complaint, GalvaniError } from '../errors.js';
 import type { Refuse, Texts } from './texts.js';
 
-/** With the copies of it that the tokenizer makes it stays in a core's second-level cache. */
+/** As much as the tokenizer takes at a time. From 64 KiB to 1 MiB all sizes were equally fast. */
 const windowBytes = 1 << 18;
 const pageBytes = 65536;
 const newline = 0x0a;
