@@ -38,6 +38,7 @@ try {
   run('bench/jsonLines.js', text, vocab);
   run('bench/gemm.js', '64', '64', '64');
   run('bench/peers/tokenize.js', text, '--vocab', vocab, '--rounds', '1', '--passes', '1');
+  run('bench/peers/prepare.js', text, '--vocab', vocab, '--rounds', '1', '--processes', '1');
   run('bench/peers/step.js', ...tiny, '--rounds', '1', '--engines', 'wasm', '--precisions', 'float32');
 } finally {
   rmSync(folder, { recursive: true });

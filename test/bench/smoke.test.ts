@@ -10,4 +10,5 @@ test('npm run bench runs every bench, and what is compared is proved equal first
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^oneThread\.coldMegabytesPerSecond +[\d.]+$/m);
   assert.match(stdout, /^text\.txt +tokenizers 0\.23\.2 /m);
+  assert.match(stdout, /^galvani prepare +1 /m);
 });
