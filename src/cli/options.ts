@@ -14,3 +14,13 @@ export function parseCount(text: string): number {
 export function defaultThreads(): number {
   return os.availableParallelism();
 }
+
+/** `0.05`: a number from 0 to 1. */
+export function parseFraction(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('Expected a number from 0 to 1.');
+  return value;
+}
+
+export const inputHelp = 'files (.txt .jsonl .ndjson .parquet .arrow, also .gz .zst), folders and globs of them';
+export const textFieldHelp = 'where the text is in a record of .jsonl, .parquet or .arrow; dots lead inside (default: text)';

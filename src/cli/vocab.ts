@@ -9,10 +9,11 @@ import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatTable } from '../report/table.js';
 import { type Algorithm, algorithms } from '../text/learner.js';
 import { type Profile, profileNames } from '../text/profile.js';
-import { defaultThreads, parseCount } from './options.js';
+import { defaultThreads, inputHelp, parseCount, textFieldHelp } from './options.js';
 
 interface Flags {
   input: string[];
+  textField?: string;
   size: number;
   output: string;
   algorithm: Algorithm;
@@ -25,7 +26,8 @@ interface Flags {
 
 export function define(command: Command): void {
   command
-    .requiredOption('--input <path...>', 'text files, and folders whose .txt files are read')
+    .requiredOption('--input <path...>', inputHelp)
+    .option('--text-field <name>', textFieldHelp)
     .requiredOption('--size <count>', 'pieces, special tokens and alphabet included', parseCount)
     .requiredOption('--output <file>', 'where the vocabulary goes, one piece a line')
     .addOption(

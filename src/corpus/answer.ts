@@ -6,9 +6,9 @@ import { type ErrorParts, GalvaniError } from '../errors.js';
 export type Answer<R> = { result: R } | { error: ErrorParts };
 
 /** @param arrays those of the result that are moved, not copied; each has its buffer for itself */
-export function answer<R>(work: () => R, arrays: (result: R) => ArrayBufferView[]): Answer<R> {
+export async function answer<R>(work: () => Promise<R>, arrays: (result: R) => ArrayBufferView[]): Promise<Answer<R>> {
   try {
-    const result = work();
+    const result = await work();
     return Piscina.move({
       [Piscina.transferableSymbol]: arrays(result).map(({ buffer }) => buffer),
       [Piscina.valueSymbol]: { result },

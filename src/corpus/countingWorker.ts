@@ -3,13 +3,14 @@ import { workerData } from 'piscina';
 import { WordPieceEncoder } from '../text/encoder.js';
 import { type CountedWords, WordTable } from '../text/word-table.js';
 import { type Answer, answer } from './answer.js';
-import { LineReader } from './lines.js';
 import type { Task } from './ranges.js';
+import { type ReaderRules, TaskReader } from './reader.js';
 
 export interface CountingWorkerData {
   module: WebAssembly.Module;
   /** For the normaliser; their vocabulary does not matter. */
   tables: Uint8Array;
+  reader: ReaderRules;
 }
 
 export interface TaskCounts {
@@ -18,23 +19,25 @@ export interface TaskCounts {
   droppedBytes: number;
 }
 
-const { module, tables } = workerData as CountingWorkerData;
+const { module, tables, reader: rules } = workerData as CountingWorkerData;
 const normalizer = new WordPieceEncoder(module, tables);
-const reader = new LineReader();
+const reader = new TaskReader(rules);
 const table = new WordTable();
 
-export default function countTask(task: Task): Answer<TaskCounts> {
+export default function countTask(task: Task): Promise<Answer<TaskCounts>> {
   return answer(
     () => countWords(task),
     ({ words: { bytes, ends, counts, hashes } }) => [bytes, ends, counts, hashes],
   );
 }
 
-function countWords(task: Task): TaskCounts {
+async function countWords(task: Task): Promise<TaskCounts> {
   const { droppedBytes } = normalizer;
   table.clear();
   for (const range of task) {
-    for (const lines of normalizer.normalizedWords(reader.read(range))) table.addLines(lines);
+    for await (const { bytes } of reader.read(range, () => {})) {
+      for (const lines of normalizer.normalizedWords(bytes)) table.addLines(lines);
+    }
   }
   const { bytes, ends, counts, hashes } = table.words();
   const words = { bytes: bytes.slice(), ends: ends.slice(), counts: counts.slice(), hashes: hashes.slice() };

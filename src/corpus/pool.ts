@@ -19,7 +19,7 @@ export interface PoolSettings {
 }
 
 export async function* runInOrder<T, R>(
-  tasks: Iterable<T>,
+  tasks: Iterable<T> | AsyncIterable<T>,
   describe: (task: T) => string,
   { stage, worker, workerData, threads, signal }: PoolSettings,
 ): AsyncGenerator<R> {
@@ -42,12 +42,12 @@ export async function* runInOrder<T, R>(
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
   const pending: { task: T; answer: Promise<Answer<R>> }[] = [];
-  const source = tasks[Symbol.iterator]();
+  const source = iterate(tasks);
   try {
     for (;;) {
       if (failed) throw failed;
       while (pending.length < 2 * threads) {
-        const next = source.next();
+        const next = await source.next();
         if (next.done) break;
         const answer: Promise<Answer<R>> = pool.run(next.value);
         // It is awaited when its turn comes; until then its failure is nobody's.
@@ -64,8 +64,13 @@ export async function* runInOrder<T, R>(
     }
   } finally {
     signal?.removeEventListener('abort', stop);
+    await source.return?.();
     await pool.destroy();
   }
+}
+
+function iterate<T>(tasks: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncIterator<T> {
+  return Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
 }
 
 function deadWorker(stage: string, where: string, cause: unknown): GalvaniError {
@@ -74,7 +79,7 @@ function deadWorker(stage: string, where: string, cause: unknown): GalvaniError 
     expected: 'a worker that finishes its range',
     got: cause instanceof Error ? cause.message : String(cause),
     where,
-    remedy: 'Nothing half-written was left. Run the same command again; with fewer --threads if memory was short.',
+    remedy: 'Run the same command again; with fewer --threads if memory was short.',
     cause,
   });
 }
@@ -84,7 +89,7 @@ function stopped(stage: string): GalvaniError {
     stage,
     expected: 'to finish',
     got: 'a signal to stop',
-    remedy: 'Nothing half-written was left. Run the same command again to start over.',
+    remedy: 'Run the same command again.',
     kind: 'tryAgain',
   });
 }

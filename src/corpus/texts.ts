@@ -12,16 +12,8 @@ export interface Texts {
    * least; the text of a record is followed by LF. Absent where documents are found in the lines themselves.
    */
   recordLines?: Uint32Array;
-}
-
-/** A document or the rest of a file that could not be read, and was left out because of `--on-error skip`. */
-export interface Skipped {
-  /** Name of the input, as the manifest lists it. */
-  input: string;
-  /** Where in it: `byte 1234`, `row 17`, `byte 99 of the decompressed text`. */
-  at: string;
-  /** What was expected and what came: `expected a string in "text", got 12`. */
-  reason: string;
+  /** Behind `bytes` stood a line of so many bytes that is too long to be held. */
+  overlongBytes?: number;
 }
 
 /** What a reader calls where something cannot be read: it throws, or notes it, and the reader goes on behind it. */

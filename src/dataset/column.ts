@@ -15,15 +15,20 @@ export class Column<A extends Numbers> {
     return this.values[index];
   }
 
+  /** Move the values [start, end) so that they begin at `to`. */
+  move(to: number, start: number, end: number): void {
+    if (to !== start) this.values.copyWithin(to, start, end);
+  }
+
   append(more: ArrayLike<number>): void {
     this.reserve(this.length + more.length);
     this.values.set(more, this.length);
     this.length += more.length;
   }
 
-  /** The values so far, as a view: it is overwritten once the column is cleared and filled again. */
-  view(): A {
-    return this.values.subarray(0, this.length) as A;
+  /** The values so far, or some of them, as a view: it is overwritten once the column is cleared and filled again. */
+  view(start = 0, end = this.length): A {
+    return this.values.subarray(start, end) as A;
   }
 
   private reserve(wanted: number): void {

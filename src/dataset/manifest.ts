@@ -12,12 +12,15 @@ export const vocabularyFile = 'vocab.txt';
 export const tokenCountsFile = 'token-counts.arrow';
 export const sumsFile = 'SHA256SUMS';
 
+/** More are counted, but not listed. */
+export const mostSkippedListed = 10_000;
+
 const count = z.int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 const manifestSchema = z.strictObject({
   format: z.literal('galvani-tokens'),
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
   vocabulary: z.strictObject({
     /** Of vocab.txt as it lies beside the manifest. */
     sha256,
@@ -31,8 +34,16 @@ const manifestSchema = z.strictObject({
   }),
   settings: z.strictObject({
     documents: z.enum(['line', 'blank-line', 'file']),
+    /** Where the text is in a record of a .jsonl, .parquet or .arrow file; dots lead into nested ones. */
+    textField: z.string().min(1),
     shardTokens: z.int().positive(),
+    /** Documents beyond these were left out. */
+    maxDocumentBytes: z.int().positive().optional(),
+    minTokens: z.int().positive().optional(),
+    maxUnknownFraction: z.number().min(0).max(1).optional(),
   }),
+  /** What of the inputs is in here, the 1st of 1 where it is absent; the parts of a corpus list the same inputs. */
+  part: z.strictObject({ index: z.int().positive(), count: z.int().positive() }).optional(),
   /** In the order read; names are relative to the folder that was given, sizes are bytes. */
   inputs: z.array(z.strictObject({ name: z.string(), bytes: count })),
   counts: z.strictObject({
@@ -44,11 +55,36 @@ const manifestSchema = z.strictObject({
     /** Bytes that are no UTF-8 and were left out. */
     droppedBytes: count,
   }),
+  /** Documents that were left out, by what did it. */
+  leftOut: z.strictObject({
+    maxDocumentBytes: count,
+    minTokens: count,
+    maxUnknownFraction: count,
+    /** Could not be read (`--on-error skip`). */
+    errors: count,
+    /** Equal to an earlier one (`galvani merge --deduplicate`). */
+    duplicates: count,
+  }),
+  /** Those of `leftOut.errors`, the first 10,000: name of the input, where in it, and why. */
+  skipped: z.array(z.strictObject({ input: z.string(), at: z.string(), reason: z.string() })),
   idType: z.enum(['uint16', 'uint32']),
   shards: z.array(z.strictObject({ file: z.string(), rows: count, tokens: count, bytes: count })),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
+
+export type DocumentRule = Manifest['settings']['documents'];
+
+/** A record, or the rest of a file, that could not be read and was left out. */
+export type Skipped = Manifest['skipped'][number];
+
+export const nothingLeftOut: Manifest['leftOut'] = {
+  maxDocumentBytes: 0,
+  minTokens: 0,
+  maxUnknownFraction: 0,
+  errors: 0,
+  duplicates: 0,
+};
 
 /** Ids take 2 bytes while every one of them fits. */
 export function idTypeFor(vocabularySize: number): Manifest['idType'] {
@@ -76,7 +112,7 @@ export function parseManifest(text: string, where: string): Manifest {
 function damagedManifest(got: string, where: string, cause?: unknown): GalvaniError {
   return new GalvaniError({
     stage: 'dataset',
-    expected: 'a manifest of token shards, format version 1',
+    expected: 'a manifest of token shards, format version 2',
     got,
     where,
     remedy: 'Run "galvani prepare" again, with the version of Galvani that is to read it.',

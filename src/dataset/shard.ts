@@ -26,6 +26,7 @@ import { Footer } from 'apache-arrow/ipc/metadata/file';
 import { type RecordBatch as BatchMetadata, Message } from 'apache-arrow/ipc/metadata/message';
 import { explainWriteError, readFully, writeFully } from '../files.js';
 import type { TokenIds } from './block.js';
+import { HashesWriter, hashesFileOf } from './hashes.js';
 import type { Manifest } from './manifest.js';
 
 /** Rows that become one record batch. Offsets have one value more than there are rows and begin with 0. */
@@ -59,6 +60,13 @@ class ChunkQueue extends AsyncByteQueue {
   }
 }
 
+/** SHA-256 of a shard's two files, in hex. */
+export interface ShardSums {
+  shard: string;
+  hashes: string;
+}
+
+/** Writes a shard, and the hashes of its documents beside it (hashes.ts). */
 export class ShardWriter {
   private readonly queue = new ChunkQueue();
   private readonly arrow: RecordBatchFileWriter;
@@ -71,6 +79,7 @@ export class ShardWriter {
   private constructor(
     private readonly file: string,
     private readonly handle: FileHandle,
+    private readonly hashes: HashesWriter,
     idType: Manifest['idType'],
   ) {
     this.schema = shardSchema(idType);
@@ -79,9 +88,11 @@ export class ShardWriter {
   }
 
   static async create(file: string, idType: Manifest['idType']): Promise<ShardWriter> {
+    const hashes = await HashesWriter.create(hashesFileOf(file));
     try {
-      return new ShardWriter(file, await open(file, 'wx'), idType);
+      return new ShardWriter(file, await open(file, 'wx'), hashes, idType);
     } catch (error) {
+      await hashes.abandon();
       throw explainWriteError(error, file);
     }
   }
@@ -92,19 +103,25 @@ export class ShardWriter {
     this.rows += rows.idOffsets.length - 1;
     this.tokens += rows.ids.length;
     await this.drain();
+    await this.hashes.write(rows.ids, rows.idOffsets);
   }
 
-  /** Write the footer and flush to the disk. @returns the SHA-256 of the file, in hex. */
-  async close(): Promise<string> {
+  /** Write the footer and flush both files to the disk. */
+  async close(): Promise<ShardSums> {
     this.arrow.close();
     await this.drain();
-    await this.handle.sync();
+    try {
+      await this.handle.sync();
+    } catch (error) {
+      throw explainWriteError(error, this.file);
+    }
     await this.handle.close();
-    return this.hash.digest('hex');
+    return { shard: this.hash.digest('hex'), hashes: await this.hashes.close() };
   }
 
   async abandon(): Promise<void> {
     await this.handle.close();
+    await this.hashes.abandon();
   }
 
   private async drain(): Promise<void> {

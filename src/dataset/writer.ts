@@ -1,20 +1,24 @@
 /**
- * Token blocks in, a dataset out: rows are collected into record batches, batches into shards, and at the end come the
- * token counts, the copied vocabulary, the manifest and the checksums.
- * Where a batch or a shard ends depends on the documents alone, never on how they were cut into blocks, so the bytes
- * are the same for any number of threads. Memory is one record batch, or one document where that is longer.
+ * Token blocks in, a dataset out: documents that pass the filters are collected into record batches, batches into shards,
+ * and at the end come the token counts, the copied vocabulary, the manifest and the checksums.
+ * Where a batch or a shard ends depends on the documents alone, never on how they were cut into blocks, so the bytes are
+ * the same for any number of threads. When a shard is on the disk, `onShard` is told all that is needed to go on behind it.
+ * Memory is a block and a record batch, or the open document where that is longer.
  */
 import { createHash } from 'node:crypto';
 import path from 'node:path';
 import { Field, makeData, RecordBatch, Schema, Struct, Table, tableToIPC, Uint64 } from 'apache-arrow';
 import { GalvaniError } from '../errors.js';
 import { writeFileDurably } from '../files.js';
-import type { TokenBlock, TokenIds } from './block.js';
+import type { TextCounts, TokenBlock, TokenIds } from './block.js';
 import { Column } from './column.js';
+import { hashesFileOf } from './hashes.js';
 import {
   idTypeFor,
   type Manifest,
   manifestFile,
+  mostSkippedListed,
+  nothingLeftOut,
   printManifest,
   sumsFile,
   tokenCountsFile,
@@ -29,80 +33,141 @@ const defaultBatchTokens = 1 << 20;
 const maxDocumentTokens = 2 ** 30;
 
 /** What the manifest says beside the counts. */
-export type DatasetDescription = Pick<Manifest, 'tokenizer' | 'settings' | 'inputs'>;
+export type DatasetDescription = Pick<Manifest, 'tokenizer' | 'settings' | 'inputs' | 'part'>;
+
+export interface WriterOptions {
+  vocabulary: { bytes: Uint8Array; size: number; unknownId: number };
+  description: DatasetDescription;
+  batchTokens?: number;
+  /** Go on behind the last shard of this state. Its shards must be in the folder, and nothing else. */
+  state?: WriterState;
+  /** A shard is whole and on the disk. Not called for what `finish` writes, which has no task to go on behind. */
+  onShard?(state: WriterState): Promise<void>;
+}
+
+/** How far a dataset is, at the end of a shard: plain data. */
+export interface WriterState {
+  shards: Manifest['shards'];
+  /** File name → SHA-256, of the shards and what lies beside them. */
+  sums: [string, string][];
+  /** Counts of the tasks that are done, less what was left out up to `next`. */
+  pieces: number[];
+  lines: number;
+  droppedBytes: number;
+  leftOut: Manifest['leftOut'];
+  skipped: Manifest['skipped'];
+  /** The next document begins behind border `border` of task `task`, both counted from 0. */
+  next: { task: number; border: number };
+}
 
 export class DatasetWriter {
+  private readonly settings: Manifest['settings'];
   private readonly idType: Manifest['idType'];
+  private readonly batchTokens: number;
+  /** The batch's ids: those of whole documents in [0, kept); then, from `open` on, those of the open one. */
   private readonly ids: Column<TokenIds>;
-  private idOffsets = new Column(new Int32Array(1 << 10));
-  private lineEnds = new Column(new Uint32Array(1 << 12));
-  private lineOffsets = new Column(new Int32Array(1 << 10));
+  private readonly idOffsets = new Column(new Int32Array(1 << 10));
+  private readonly lineEnds = new Column(new Uint32Array(1 << 12));
+  private readonly lineOffsets = new Column(new Int32Array(1 << 10));
+  private readonly next: WriterState['next'];
+  private batchStart = 0;
+  private kept = 0;
+  private open = 0;
+  private openBytes = 0;
+  private isFinishing = false;
   private shard: ShardWriter | undefined;
-  private readonly pieceCounts: Float64Array;
-  private readonly shards: Manifest['shards'] = [];
-  private readonly sums = new Map<string, string>();
-  private unknownTokens = 0;
-  private droppedBytes = 0;
-  private lines = 0;
-  /** Where the open document begins, in tokens of the batch. */
-  private openStart = 0;
+  private readonly pieces: Float64Array;
+  private readonly shards: Manifest['shards'];
+  private readonly sums: Map<string, string>;
+  private readonly leftOut: Manifest['leftOut'];
+  private readonly skipped: Manifest['skipped'];
+  private lines: number;
+  private droppedBytes: number;
 
-  /** `directory` must exist and be empty; `vocabularyBytes` becomes its vocab.txt. */
+  /** `directory` must exist. */
   constructor(
     private readonly directory: string,
-    private readonly vocabularyBytes: Uint8Array,
-    private readonly vocabularySize: number,
-    private readonly description: DatasetDescription,
-    private readonly batchTokens = defaultBatchTokens,
+    private readonly options: WriterOptions,
   ) {
-    this.idType = idTypeFor(vocabularySize);
+    const { vocabulary, description, batchTokens, state } = options;
+    this.settings = description.settings;
+    this.idType = idTypeFor(vocabulary.size);
+    this.batchTokens = batchTokens ?? defaultBatchTokens;
     this.ids = new Column<TokenIds>(this.idType === 'uint16' ? new Uint16Array(1 << 16) : new Uint32Array(1 << 16));
-    this.pieceCounts = new Float64Array(vocabularySize);
+    this.pieces = state ? Float64Array.from(state.pieces) : new Float64Array(vocabulary.size);
+    this.shards = [...(state?.shards ?? [])];
+    this.sums = new Map(state?.sums);
+    this.leftOut = { ...(state?.leftOut ?? nothingLeftOut) };
+    this.skipped = [...(state?.skipped ?? [])];
+    this.lines = state?.lines ?? 0;
+    this.droppedBytes = state?.droppedBytes ?? 0;
+    this.next = { ...(state?.next ?? { task: 0, border: -1 }) };
     this.clearBatch();
   }
 
-  /** Tokens given so far, those of the open document included. */
+  /** Tokens of whole shards and of the open one, those of the open document included. */
   get tokens(): number {
-    return this.shards.reduce((sum, shard) => sum + shard.tokens, (this.shard?.tokens ?? 0) + this.ids.length);
+    const closed = this.shards.reduce((sum, shard) => sum + shard.tokens, this.shard?.tokens ?? 0);
+    return closed + this.kept - this.batchStart + this.ids.length - this.open;
+  }
+
+  /** The blocks that follow are those of this task, from behind this border of it on. */
+  startTask(task: number, border = -1): void {
+    this.next.task = task;
+    this.next.border = border;
   }
 
   /** Add the next block. The open document goes on until a border. */
-  async append(block: TokenBlock): Promise<void> {
-    const { ids, lineEnds, borders } = block;
-    let copied = 0;
+  async append({ ids, lineEnds, borders, textBytes }: TokenBlock): Promise<void> {
+    const before = this.ids.length;
+    this.ids.append(ids);
     let line = 0;
-    // Index in the batch = index in the block + shift.
-    let shift = this.ids.length;
-    for (const border of borders) {
-      for (; line < border; line++) this.lineEnds.push(lineEnds[line] + shift - this.openStart);
-      const end = border === 0 ? 0 : lineEnds[border - 1];
-      this.closeDocument(end + shift);
-      if (!this.isBatchFull(end + shift)) continue;
-      this.ids.append(ids.subarray(copied, end));
-      await this.writeBatch();
-      copied = end;
-      shift = -end;
+    for (let b = 0; b < borders.length; b++) {
+      const border = borders[b];
+      for (; line < border; line++) this.lineEnds.push(lineEnds[line] + before - this.open);
+      this.openBytes += textBytes?.[b] ?? 0;
+      this.next.border++;
+      this.closeDocument(border === 0 ? before : before + lineEnds[border - 1]);
+      if (this.isBatchFull()) await this.writeBatch();
     }
-    for (; line < lineEnds.length; line++) this.lineEnds.push(lineEnds[line] + shift - this.openStart);
-    this.ids.append(ids.subarray(copied));
+    for (; line < lineEnds.length; line++) this.lineEnds.push(lineEnds[line] + before - this.open);
+    this.openBytes += textBytes?.[borders.length] ?? 0;
+    // Its end will find it too long still; until then it need not be held.
+    if (this.isTooLong()) this.forgetOpen(this.ids.length);
     this.checkOpenDocument();
-    this.count(block);
+    this.compact();
+  }
+
+  /** What the text of the tasks came to whose blocks were given. */
+  addCounts({ pieces, lines, droppedBytes, errors, skipped }: TextCounts): void {
+    for (let id = 0; id < pieces.length; id++) this.pieces[id] += pieces[id];
+    this.lines += lines;
+    this.droppedBytes += droppedBytes;
+    this.leftOut.errors += errors;
+    this.skipped.push(...skipped.slice(0, mostSkippedListed - this.skipped.length));
+  }
+
+  /** Count the tokens and lines of a block once more (1), or take them out of the counts (−1). */
+  countBlock({ ids, lineEnds }: TokenBlock, sign: 1 | -1): void {
+    for (let i = 0; i < ids.length; i++) this.pieces[ids[i]] += sign;
+    this.lines += sign * lineEnds.length;
   }
 
   /** Close the open document, write what is left, and all that stands beside the shards. @returns the manifest. */
   async finish(): Promise<Manifest> {
+    this.isFinishing = true;
     this.closeDocument(this.ids.length);
-    if (this.ids.length > 0) await this.writeBatch();
+    if (this.kept > this.batchStart) await this.writeBatch();
     await this.closeShard();
     const manifest = this.manifest();
-    await this.writeFile(vocabularyFile, this.vocabularyBytes);
-    await this.writeFile(tokenCountsFile, printTokenCounts(this.pieceCounts));
+    await this.writeFile(vocabularyFile, this.options.vocabulary.bytes);
+    await this.writeFile(tokenCountsFile, printTokenCounts(this.pieces));
     await this.writeFile(manifestFile, Buffer.from(printManifest(manifest)));
     await writeFileDurably(path.join(this.directory, sumsFile), printSums(this.sums));
     return manifest;
   }
 
-  /** Let go of the open file; what was written stays for the caller to remove. */
+  /** Let go of the open files; what was written stays for the caller to remove. */
   async abandon(): Promise<void> {
     await this.shard?.abandon();
     this.shard = undefined;
@@ -110,57 +175,102 @@ export class DatasetWriter {
 
   /** A document without a token is no row. */
   private closeDocument(end: number): void {
-    if (end === this.openStart) return;
-    this.openStart = end;
-    this.idOffsets.push(end);
-    this.lineOffsets.push(this.lineEnds.length);
+    const reason = this.reasonToLeaveOut(end);
+    if (reason !== undefined) {
+      this.leftOut[reason]++;
+      this.forgetOpen(end);
+    } else if (end > this.open) {
+      this.ids.move(this.kept, this.open, end);
+      this.kept += end - this.open;
+      this.idOffsets.push(this.kept - this.batchStart);
+      this.lineOffsets.push(this.lineEnds.length);
+    }
+    this.open = end;
+    this.openBytes = 0;
   }
 
-  private isBatchFull(tokens: number): boolean {
+  private reasonToLeaveOut(end: number): keyof Manifest['leftOut'] | undefined {
+    if (this.isTooLong()) return 'maxDocumentBytes';
+    const tokens = end - this.open;
+    const { minTokens = 0, maxUnknownFraction = 1 } = this.settings;
+    if (tokens === 0) return undefined;
+    if (tokens < minTokens) return 'minTokens';
+    if (maxUnknownFraction < 1 && this.countUnknown(end) > maxUnknownFraction * tokens) return 'maxUnknownFraction';
+    return undefined;
+  }
+
+  private isTooLong(): boolean {
+    return this.openBytes > (this.settings.maxDocumentBytes ?? Number.POSITIVE_INFINITY);
+  }
+
+  private countUnknown(end: number): number {
+    const { unknownId } = this.options.vocabulary;
+    let count = 0;
+    for (const id of this.ids.view(this.open, end)) if (id === unknownId) count++;
+    return count;
+  }
+
+  /** Take the open document's tokens and lines up to `end` out of the batch and the counts. */
+  private forgetOpen(end: number): void {
+    const firstLine = this.lineOffsets.at(this.lineOffsets.length - 1);
+    const lineEnds = this.lineEnds.view(firstLine);
+    this.countBlock({ ids: this.ids.view(this.open, end), lineEnds, borders: noBorders }, -1);
+    this.lineEnds.length = firstLine;
+    this.open = end;
+  }
+
+  private isBatchFull(): boolean {
+    const tokens = this.kept - this.batchStart;
     if (tokens === 0) return false;
-    return tokens >= this.batchTokens || (this.shard?.tokens ?? 0) + tokens >= this.description.settings.shardTokens;
+    return tokens >= this.batchTokens || (this.shard?.tokens ?? 0) + tokens >= this.settings.shardTokens;
   }
 
   private checkOpenDocument(): void {
-    const tokens = this.ids.length - this.openStart;
+    const tokens = this.ids.length - this.open;
     if (tokens <= maxDocumentTokens) return;
     throw new GalvaniError({
       stage: 'prepare',
       expected: `documents of at most ${maxDocumentTokens} tokens`,
       got: `one of ${tokens} or more`,
       where: `document ${this.shards.reduce((sum, shard) => sum + shard.rows, this.shard?.rows ?? 0)}`,
-      remedy: 'Choose another --documents, or split the input.',
+      remedy: 'Choose another --documents, set --max-document-bytes, or split the input.',
       kind: 'badInput',
     });
   }
 
-  private count(block: TokenBlock): void {
-    for (let id = 0; id < block.pieceCounts.length; id++) this.pieceCounts[id] += block.pieceCounts[id];
-    this.unknownTokens += block.unknownTokens;
-    this.droppedBytes += block.droppedBytes;
-    this.lines += block.lineEnds.length;
+  /** Bring the batch's ids, and the open document behind them, to the beginning of the column. */
+  private compact(): void {
+    const tokens = this.kept - this.batchStart;
+    const openTokens = this.ids.length - this.open;
+    this.ids.move(0, this.batchStart, this.kept);
+    this.ids.move(tokens, this.open, this.ids.length);
+    this.batchStart = 0;
+    this.kept = tokens;
+    this.open = tokens;
+    this.ids.length = tokens + openTokens;
   }
 
   private async writeBatch(): Promise<void> {
     this.shard ??= await ShardWriter.create(path.join(this.directory, this.shardName()), this.idType);
     await this.shard.write({
-      ids: this.ids.view(),
+      ids: this.ids.view(this.batchStart, this.kept),
       idOffsets: this.idOffsets.view(),
       lineEnds: this.lineEnds.view(),
       lineOffsets: this.lineOffsets.view(),
     });
     this.clearBatch();
-    if (this.shard.tokens >= this.description.settings.shardTokens) await this.closeShard();
+    if (this.shard.tokens >= this.settings.shardTokens) await this.closeShard();
   }
 
+  /** The next batch begins where the open document does. */
   private clearBatch(): void {
-    this.ids.length = 0;
+    this.batchStart = this.open;
+    this.kept = this.open;
     this.lineEnds.length = 0;
     this.idOffsets.length = 0;
     this.lineOffsets.length = 0;
     this.idOffsets.push(0);
     this.lineOffsets.push(0);
-    this.openStart = 0;
   }
 
   private shardName(): string {
@@ -170,29 +280,40 @@ export class DatasetWriter {
   private async closeShard(): Promise<void> {
     if (this.shard === undefined) return;
     const file = this.shardName();
-    this.sums.set(file, await this.shard.close());
-    const { rows, tokens, bytes } = this.shard;
-    this.shards.push({ file, rows, tokens, bytes });
+    const { rows, tokens } = this.shard;
+    const sums = await this.shard.close();
+    this.sums.set(file, sums.shard).set(hashesFileOf(file), sums.hashes);
+    this.shards.push({ file, rows, tokens, bytes: this.shard.bytes });
     this.shard = undefined;
+    if (!this.isFinishing) await this.options.onShard?.(this.state());
+  }
+
+  private state(): WriterState {
+    const { shards, lines, droppedBytes, leftOut, skipped, next } = this;
+    return { shards, sums: [...this.sums], pieces: [...this.pieces], lines, droppedBytes, leftOut, skipped, next };
   }
 
   private manifest(): Manifest {
     const total = (key: 'rows' | 'tokens') => this.shards.reduce((sum, shard) => sum + shard[key], 0);
-    const sha256 = createHash('sha256').update(this.vocabularyBytes).digest('hex');
+    const { vocabulary, description } = this.options;
+    const sha256 = createHash('sha256').update(vocabulary.bytes).digest('hex');
     return {
       format: 'galvani-tokens',
-      formatVersion: 1,
-      vocabulary: { sha256, size: this.vocabularySize },
-      tokenizer: this.description.tokenizer,
-      settings: this.description.settings,
-      inputs: this.description.inputs,
+      formatVersion: 2,
+      vocabulary: { sha256, size: vocabulary.size },
+      tokenizer: description.tokenizer,
+      settings: description.settings,
+      ...(description.part && { part: description.part }),
+      inputs: description.inputs,
       counts: {
         documents: total('rows'),
         lines: this.lines,
         tokens: total('tokens'),
-        unknownTokens: this.unknownTokens,
+        unknownTokens: this.pieces[vocabulary.unknownId],
         droppedBytes: this.droppedBytes,
       },
+      leftOut: this.leftOut,
+      skipped: this.skipped,
       idType: this.idType,
       shards: this.shards,
     };
@@ -203,6 +324,8 @@ export class DatasetWriter {
     this.sums.set(name, createHash('sha256').update(bytes).digest('hex'));
   }
 }
+
+const noBorders = new Uint32Array(0);
 
 /** An Arrow file with one column `count: uint64`; row i counts the piece with id i. */
 function printTokenCounts(counts: Float64Array): Uint8Array {

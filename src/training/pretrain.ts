@@ -22,7 +22,7 @@ import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import { type Evaluation, evaluateSplit } from './evaluation.js';
 import { writeInitialWeights } from './initialWeights.js';
 import { Journal } from './journal.js';
-import { lockRun } from './lock.js';
+import { lockFolder } from '../lock.js';
 import type { MetricsLine } from './metrics.js';
 import { buildPrograms, callsOf } from './programs.js';
 import { beginRun, continueRun, readRun, saveRun } from './run.js';
@@ -72,7 +72,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const dataset = await openDataset(options.data);
   const engine = await loadEngine(options.engine ?? 'wasm', options);
   await readRun(output); // Refuses another's folder before a lock is put into it.
-  const unlock = await lockRun(output);
+  const unlock = await lockFolder(output, 'run');
   try {
     const saved = await readRun(output);
     const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);

@@ -12,7 +12,6 @@ import { GalvaniError } from '../errors.js';
 import { sha256File, writeFileDurably } from '../files.js';
 import { profileNames } from '../text/profile.js';
 import { type Change, changesOf, type TrainingConfig, trainingConfigSchema } from './config.js';
-import { lockFile } from './lock.js';
 
 const runSchema = z.strictObject({
   format: z.literal('galvani-run'),
@@ -35,7 +34,7 @@ export type RunConfig = z.infer<typeof runSchema>;
 const configFile = 'config.json';
 
 /** What a run that was killed before it had a config.json may leave. */
-const isLeftover = (name: string) => name === lockFile || /^(config\.json|vocab\.txt)\.tmp-\d+$/.test(name);
+const isLeftover = (name: string) => /^(lock(\.left-\d+)?|(config\.json|vocab\.txt)\.tmp-\d+)$/.test(name);
 
 /** config.json of a run folder, or undefined where no run has begun: the folder is absent or empty. */
 export async function readRun(directory: string): Promise<RunConfig | undefined> {

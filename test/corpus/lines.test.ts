@@ -22,7 +22,7 @@ function randomFile(n: number): Buffer {
 function* randomRanges(file: string, fileBytes: number, n: number): Generator<Range> {
   for (let offset = 0, i = 0; offset < fileBytes; i++) {
     const length = Math.min(1 + integerOfWord(drawWord(key, 1, n, i), 40), fileBytes - offset);
-    yield { path: file, offset, length, fileBytes };
+    yield { path: file, name: 'lines.txt', format: 'text', offset, length, fileBytes };
     offset += length;
   }
 }
@@ -34,10 +34,10 @@ test('the lines of all ranges are the file, for ranges of any size', () => {
     const bytes = randomFile(n);
     writeFileSync(file, bytes);
     const plans = [1, 2, 3, 7, 64, 4 << 20].map((size) =>
-      [...planTasks([{ path: file, name: 'lines.txt', bytes: bytes.length }], size)].flat(),
+      [...planTasks([{ path: file, name: 'lines.txt', bytes: bytes.length, modified: 0, format: 'text' }], size)].flat(),
     );
     for (const ranges of [...plans, [...randomRanges(file, bytes.length, n)]]) {
-      const read = ranges.map((range) => Buffer.from(reader.read(range)));
+      const read = ranges.map((range) => Buffer.from(reader.read(range).bytes));
       assert.ok(Buffer.concat(read).equals(bytes), bytes.toString('hex'));
       ranges.forEach(({ offset, length }, i) => {
         const begin = Buffer.concat(read.slice(0, i)).length;

@@ -20,6 +20,7 @@ import { fileURLToPath } from 'node:url';
 import { runInOrder } from '../../src/corpus/pool.js';
 import { type PrepareSettings, prepare } from '../../src/corpus/prepare.js';
 import { planTasks } from '../../src/corpus/ranges.js';
+import { TaskReader } from '../../src/corpus/reader.js';
 import { TaskTokenizer } from '../../src/corpus/tokenization.js';
 import { readTokenCounts } from '../../src/dataset/dataset.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
@@ -90,21 +91,33 @@ for (const rule of rules) {
     const expected = [tricky, tricky.slice(3)].flatMap((text) => expectDocuments(text, rule));
     const files = [0, 1, 2, 3].map((i) => {
       const name = `${i}.txt`;
-      return { path: path.join(directory, name), name, bytes: readFileSync(path.join(directory, name)).length };
+      const bytes = readFileSync(path.join(directory, name)).length;
+      return { path: path.join(directory, name), name, bytes, modified: 0, format: 'text' as const };
     });
     const tables = compileTables(Vocabulary.fromPieces(pieces), resolveSettings());
     const encoder = new WordPieceEncoder(compileTextModule(), tables);
-    const description = {
-      tokenizer: { ...resolveSettings(), unicodeVersion: '8.0.0' },
-      settings: { documents: rule, shardTokens: 7 },
-      inputs: [],
+    const options = {
+      vocabulary: { bytes: Buffer.from(vocabularyText), size: pieces.length, unknownId: 1 },
+      description: {
+        tokenizer: { ...resolveSettings(), unicodeVersion: '8.0.0' },
+        settings: { documents: rule, textField: 'text', shardTokens: 7 },
+        inputs: [],
+      },
+      batchTokens: 5,
     };
+    const rules = { documents: rule, countsBytes: false, idType: 'uint16', vocabularySize: pieces.length } as const;
     for (let rangeBytes = 1; rangeBytes <= files[0].bytes + 1; rangeBytes++) {
       const output = fresh();
       mkdirSync(output);
-      const tokenizer = new TaskTokenizer(encoder, rule, 'uint16', pieces.length);
-      const writer = new DatasetWriter(output, Buffer.from(vocabularyText), pieces.length, description, 5);
-      for (const task of planTasks(files, rangeBytes)) await writer.append(tokenizer.tokenize(task));
+      const reader = new TaskReader({ textField: 'text', skipsErrors: false });
+      const tokenizer = new TaskTokenizer(reader, encoder, rules);
+      const writer = new DatasetWriter(output, options);
+      for (const task of planTasks(files, rangeBytes)) {
+        const blocks = tokenizer.tokenize(task);
+        let next = await blocks.next();
+        for (; !next.done; next = await blocks.next()) await writer.append(next.value);
+        writer.addCounts(next.value);
+      }
       const manifest = await writer.finish();
       assertDocuments(readDocuments(output), expected, `ranges of ${rangeBytes} bytes`);
       assert.equal(manifest.counts.unknownTokens, expected.flat(2).filter((id) => id === 1).length);
@@ -181,14 +194,14 @@ test('a finished dataset is found again; another one, or a foreign folder, is re
   assert.equal((await prepare(wanted)).wasThere, true);
   await assert.rejects(
     prepare({ ...wanted, documents: 'line' }),
-    /other settings: documents is "blank-line" there, "line"/,
+    /another dataset: settings.documents is "blank-line" there, "line"/,
   );
   await assert.rejects(
     prepare({ ...wanted, lowercase: false }),
-    /other tokenizer: lowercase is true there, false here/,
+    /another dataset: tokenizer.lowercase is true there, false here/,
   );
   writeFileSync(path.join(directory, '0.txt'), 'alpha beta');
-  await assert.rejects(prepare(wanted), /other inputs: 0.bytes is 5 there, 10 here/);
+  await assert.rejects(prepare(wanted), /another dataset: inputs.0.bytes is 5 there, 10 here/);
   await assert.rejects(prepare({ ...wanted, output: writeTexts('alpha') }), /got a folder with 0.txt in it/);
   await assert.rejects(prepare({ ...wanted, output: vocabulary }), /got a file/);
 });
@@ -196,7 +209,7 @@ test('a finished dataset is found again; another one, or a foreign folder, is re
 test('a corpus without a token, a missing input and a missing vocabulary are bad input', async () => {
   const cases: [PrepareSettings, RegExp][] = [
     [settings([writeTexts('', ' \n\n', '\u200b')]), /at least one token, got 3 files of 6 bytes/],
-    [settings([writeTexts()]), /expected \.txt files, got none/],
+    [settings([writeTexts()]), /expected files that end in \.txt, .*, got none/],
     [settings([path.join(folder, 'nowhere')]), /nothing there \(.*nowhere\)/],
     [
       settings([writeTexts('alpha')], { vocabulary: path.join(folder, 'no.txt') }),
@@ -215,18 +228,14 @@ test('a corpus without a token, a missing input and a missing vocabulary are bad
 });
 
 function leftovers(output: string): string[] {
-  return readdirSync(path.dirname(output)).filter((name) => name.startsWith(`${path.basename(output)}.tmp-`));
+  return readdirSync(path.dirname(output)).filter((name) => name.startsWith(`${path.basename(output)}.`));
 }
 
 test('a file that shrinks while it is read is named', async () => {
-  const directory = writeTexts('alpha beta\n'.repeat(1000));
+  const directory = writeTexts('alpha beta\n'.repeat(1_000_000));
   const file = path.join(directory, '0.txt');
-  const wanted = settings([directory], {
-    threads: 1,
-    rangeBytes: 1000,
-    onProgress: () => truncateSync(file, 10),
-  });
-  await assert.rejects(prepare(wanted), /expected 11000 bytes, as when the work was planned, got 10 \(.*0\.txt\)/);
+  const wanted = settings([directory], { threads: 1, rangeBytes: 1000, onProgress: () => truncateSync(file, 10) });
+  await assert.rejects(prepare(wanted), /expected 11000000 bytes, as when the work was planned, got 10 \(.*0\.txt\)/);
   assert.equal(existsSync(wanted.output), false);
 });
 

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import type { TokenBlock } from '../../src/dataset/block.js';
 import { openDataset, readTokenCounts, type Shard } from '../../src/dataset/dataset.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
-import { blockOf, type Documents, writeSyntheticDataset } from './synthetic.js';
+import { blockOf, countsOf, type Documents, writeSyntheticDataset } from './synthetic.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-dataset-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -93,9 +93,15 @@ test('the bytes do not depend on how documents are cut into blocks', async () =>
     const description = JSON.parse(readFileSync(path.join(whole, 'manifest.json'), 'utf8'));
     const { tokenizer, settings, inputs } = description;
     const vocabulary = readFileSync(path.join(whole, 'vocab.txt'));
-    const writer = new DatasetWriter(cut, vocabulary, 100, { tokenizer, settings, inputs }, 4);
+    const writer = new DatasetWriter(cut, {
+      vocabulary: { bytes: vocabulary, size: 100, unknownId: 1 },
+      description: { tokenizer, settings, inputs },
+      batchTokens: 4,
+    });
     for (let first = 0; first < block.lineEnds.length; first += lines) {
-      await writer.append(cutLines(block, first, Math.min(first + lines, block.lineEnds.length)));
+      const part = cutLines(block, first, Math.min(first + lines, block.lineEnds.length));
+      await writer.append(part);
+      writer.addCounts(countsOf(part, 100));
     }
     await writer.finish();
     for (const file of readdirSync(whole)) {
@@ -107,16 +113,11 @@ test('the bytes do not depend on how documents are cut into blocks', async () =>
 function cutLines(block: TokenBlock, first: number, end: number): TokenBlock {
   const from = first === 0 ? 0 : block.lineEnds[first - 1];
   const ids = block.ids.slice(from, block.lineEnds[end - 1]);
-  const pieceCounts = new Uint32Array(block.pieceCounts.length);
-  for (const id of ids) pieceCounts[id]++;
   return {
     ids,
     lineEnds: block.lineEnds.slice(first, end).map((lineEnd) => lineEnd - from),
     // A border at a cut is told by both sides: twice is the same as once.
     borders: block.borders.filter((border) => border >= first && border <= end).map((border) => border - first),
-    pieceCounts,
-    unknownTokens: pieceCounts[1],
-    droppedBytes: 0,
   };
 }
 

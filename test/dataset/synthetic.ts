@@ -1,6 +1,6 @@
 /** Small datasets made without text, for tests of whatever reads shards. A document is a list of lines of ids. */
 import { mkdirSync } from 'node:fs';
-import type { TokenBlock } from '../../src/dataset/block.js';
+import type { TextCounts, TokenBlock } from '../../src/dataset/block.js';
 import { idTypeFor, type Manifest } from '../../src/dataset/manifest.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
 
@@ -21,19 +21,26 @@ export async function writeSyntheticDataset(
   mkdirSync(directory);
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
   const pieces = Array.from({ length: vocabularySize }, (_, id) => special[id] ?? `w${id}`);
-  const writer = new DatasetWriter(
-    directory,
-    Buffer.from(`${pieces.join('\n')}\n`),
-    vocabularySize,
-    {
+  const writer = new DatasetWriter(directory, {
+    vocabulary: { bytes: Buffer.from(`${pieces.join('\n')}\n`), size: vocabularySize, unknownId: 1 },
+    description: {
       tokenizer: { profile: 'huggingface', lowercase: true, stripAccents: true, unicodeVersion: 'none' },
-      settings: { documents: 'line', shardTokens },
+      settings: { documents: 'line', textField: 'text', shardTokens },
       inputs: [],
     },
     batchTokens,
-  );
-  await writer.append(blockOf(documents, vocabularySize));
+  });
+  const block = blockOf(documents, vocabularySize);
+  await writer.append(block);
+  writer.addCounts(countsOf(block, vocabularySize));
   return writer.finish();
+}
+
+/** As if the text of a block had nothing wrong in it. */
+export function countsOf({ ids, lineEnds }: TokenBlock, vocabularySize: number): TextCounts {
+  const pieces = new Uint32Array(vocabularySize);
+  for (const id of ids) pieces[id]++;
+  return { pieces, lines: lineEnds.length, droppedBytes: 0, errors: 0, skipped: [] };
 }
 
 /** One block that holds whole documents. */
@@ -48,14 +55,9 @@ export function blockOf(documents: Documents, vocabularySize: number): TokenBloc
     }
     borders.push(lineEnds.length);
   }
-  const pieceCounts = new Uint32Array(vocabularySize);
-  for (const id of ids) pieceCounts[id]++;
   return {
     ids: idTypeFor(vocabularySize) === 'uint16' ? Uint16Array.from(ids) : Uint32Array.from(ids),
     lineEnds: Uint32Array.from(lineEnds),
     borders: Uint32Array.from(borders),
-    pieceCounts,
-    unknownTokens: pieceCounts[1],
-    droppedBytes: 0,
   };
 }

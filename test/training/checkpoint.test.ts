@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, writeFile, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -12,7 +12,7 @@ import {
   readNewestCheckpoint,
   writeCheckpoint,
 } from '../../src/training/checkpoint.js';
-import { lockRun } from '../../src/training/lock.js';
+import { lockFolder } from '../../src/lock.js';
 import { MetricsLog, readMetrics } from '../../src/training/metrics.js';
 import { randomFloats } from '../random.js';
 
@@ -81,16 +81,23 @@ test('metrics are cut back to the checkpoint, and a half-written last line goes'
 });
 
 test('a living process keeps the lock, a dead one does not', async () => {
-  const unlock = await lockRun(run);
+  const unlock = await lockFolder(run, 'run');
   await assert.rejects(
-    lockRun(run),
-    /run: expected a run folder that no other process trains in, got process \d+ at work/,
+    lockFolder(run, 'run'),
+    /run: expected a folder that no other process works in, got process \d+ at work \(/,
   );
   await unlock();
   const { pid } = spawnSync(process.execPath, ['-e', '']);
   await writeFile(path.join(run, 'lock'), `${pid} 12345\n`);
-  await (await lockRun(run))();
+  await (await lockFolder(run, 'run'))();
   // The number is in use again, by a process that began at another time.
   await writeFile(path.join(run, 'lock'), `${process.pid} 1\n`);
-  await (await lockRun(run))();
+  await (await lockFolder(run, 'run'))();
+  // A process of another host lives while it touches its lock.
+  const lock = path.join(run, 'lock');
+  await writeFile(lock, `${pid} 12345 elsewhere\n`);
+  await assert.rejects(lockFolder(run, 'run'), /got process \d+ at work on elsewhere/);
+  const longAgo = new Date(Date.now() - 3_600_000);
+  await utimes(lock, longAgo, longAgo);
+  await (await lockFolder(run, 'run'))();
 });
