@@ -23,4 +23,5 @@ export function parseFraction(text: string): number {
 }
 
 export const inputHelp = 'files (.txt .jsonl .ndjson .parquet .arrow, also .gz .zst), folders and globs of them';
-export const textFieldHelp = 'where the text is in a record of .jsonl, .parquet or .arrow; dots lead inside (default: text)';
+export const textFieldHelp =
+  'where the text is in a record of .jsonl, .parquet or .arrow; dots lead inside (default: text)';

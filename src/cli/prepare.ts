@@ -33,7 +33,10 @@ export function define(command: Command): void {
     .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .requiredOption('--output <folder>', 'the dataset; must be new or empty')
     .addOption(
-      new Option('--documents <rule>', 'where a document of plain text ends (a file always begins one; a record is one)')
+      new Option(
+        '--documents <rule>',
+        'where a document of plain text ends (a file always begins one; a record is one)',
+      )
         .choices(['line', 'blank-line', 'file'])
         .default('blank-line'),
     )

@@ -12,6 +12,7 @@ import { compileTextModule, WordPieceEncoder } from '../text/encoder.js';
 import { readSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
 import { type InputFile, listInputs } from './inputs.js';
+import { compileJsonModule } from './jsonLines.js';
 import { type PrepareSettings, prepare } from './prepare.js';
 import { planTasks } from './ranges.js';
 import { TaskReader } from './reader.js';
@@ -77,7 +78,7 @@ const plain = { profile: 'huggingface', lowercase: true, documents: 'blank-line'
 async function measureTokenizer(files: InputFile[], vocabularyPath: string, times: number): Promise<number> {
   const { vocabulary, settings } = readSource(vocabularyPath, plain);
   const encoder = new WordPieceEncoder(compileTextModule(), compileTables(vocabulary, settings));
-  const reader = new TaskReader({ textField: 'text', skipsErrors: false });
+  const reader = new TaskReader({ textField: 'text', skipsErrors: false, jsonModule: compileJsonModule() });
   const start = performance.now();
   for (let time = 0; time < times; time++) {
     for (const range of [...planTasks(files)].flat()) {

@@ -8,9 +8,9 @@ import { type Dirent, existsSync, readdirSync, type Stats, statSync } from 'node
 import path from 'node:path';
 import { globSync } from 'tinyglobby';
 import { GalvaniError } from '../errors.js';
+import type { Compression } from './decompression.js';
 
 export type Format = 'text' | 'jsonl' | 'parquet' | 'arrow';
-export type Compression = 'gzip' | 'zstd';
 
 export interface InputFile {
   path: string;
@@ -36,7 +36,22 @@ const formats: Record<string, Format> = {
 };
 const compressions: Record<string, Compression> = { gz: 'gzip', zst: 'zstd' };
 /** Endings of formats that would be tokenized as if they were prose. */
-const otherFormats = new Set(['zip', 'bz2', 'xz', 'lz4', 'br', 'tar', 'tgz', 'csv', 'tsv', 'pdf', 'html', 'xml', 'warc', 'feather']);
+const otherFormats = new Set([
+  'zip',
+  'bz2',
+  'xz',
+  'lz4',
+  'br',
+  'tar',
+  'tgz',
+  'csv',
+  'tsv',
+  'pdf',
+  'html',
+  'xml',
+  'warc',
+  'feather',
+]);
 
 /**
  * @param own what else the command reads or writes, files and folders: where a folder that is read holds them, what lies in
@@ -46,7 +61,13 @@ const otherFormats = new Set(['zip', 'bz2', 'xz', 'lz4', 'br', 'tar', 'tgz', 'cs
 export function listInputs(paths: string[], own: string[]): InputFile[] {
   const ownPaths = own.map((given) => path.resolve(given));
   const isOwn = (file: string) =>
-    ownPaths.some((own) => file === own || file.startsWith(own + path.sep) || file.startsWith(`${own}.tmp-`) || file.startsWith(`${own}.partial`));
+    ownPaths.some(
+      (own) =>
+        file === own ||
+        file.startsWith(own + path.sep) ||
+        file.startsWith(`${own}.tmp-`) ||
+        file.startsWith(`${own}.partial`),
+    );
   return paths.flatMap((given) => {
     const folder = isGlob(given) ? folderOfGlob(given) : given;
     if (folder === given && !look(given).isDirectory()) return [fileOf(given, path.basename(given))];
@@ -57,7 +78,9 @@ export function listInputs(paths: string[], own: string[]): InputFile[] {
   });
 }
 
-const expectedFiles = `files that end in ${Object.keys(formats).map((ending) => `.${ending}`).join(', ')} (also with .gz or .zst)`;
+const expectedFiles = `files that end in ${Object.keys(formats)
+  .map((ending) => `.${ending}`)
+  .join(', ')} (also with .gz or .zst)`;
 
 function fileOf(file: string, name: string): InputFile {
   const { format, compression } = kindOf(name);
@@ -91,7 +114,10 @@ function isGlob(given: string): boolean {
 /** The folders before the first wildcard. */
 function folderOfGlob(glob: string): string {
   const parts = glob.split('/');
-  const fixed = parts.slice(0, parts.findIndex((part) => /[*?[{]/.test(part)));
+  const fixed = parts.slice(
+    0,
+    parts.findIndex((part) => /[*?[{]/.test(part)),
+  );
   return fixed.length === 1 && fixed[0] === '' ? '/' : fixed.join('/') || '.';
 }
 
@@ -120,6 +146,7 @@ function look(file: string): Stats {
 }
 
 function badInput(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
-  const remedy = 'Give --input files of text, JSON Lines, Parquet or Arrow, folders that hold some, or globs in quotes.';
+  const remedy =
+    'Give --input files of text, JSON Lines, Parquet or Arrow, folders that hold some, or globs in quotes.';
   return new GalvaniError({ stage: 'corpus', expected, got, where, remedy, kind: 'badInput', cause });
 }

@@ -43,6 +43,8 @@ export function compileJsonModule(): WebAssembly.Module {
   return new WebAssembly.Module(readFileSync(new URL('../../assembly/json.wasm', import.meta.url)));
 }
 
+type Records = Texts & Required<Pick<Texts, 'recordLines'>>;
+
 export class JsonLineReader {
   readonly #kernel: JsonExports;
   readonly #path: string[];
@@ -72,7 +74,7 @@ export class JsonLineReader {
    * @param at the place of an offset in `lines`, for a person.
    * @param refuse hears of every line that is broken or has no string at the path, with the place where the line begins.
    */
-  *read(lines: Uint8Array, at: (offset: number) => string, refuse: Refuse): Generator<Required<Texts>> {
+  *read(lines: Uint8Array, at: (offset: number) => string, refuse: Refuse): Generator<Records> {
     for (let start = 0; start < lines.length; ) {
       const window = lines.subarray(start, findCut(lines, start));
       const windowStart = start;
@@ -82,7 +84,7 @@ export class JsonLineReader {
     }
   }
 
-  #readWindow(window: Uint8Array, at: (offset: number) => string, refuse: Refuse): Required<Texts> {
+  #readWindow(window: Uint8Array, at: (offset: number) => string, refuse: Refuse): Records {
     this.#reserve(window.length);
     const { memory, open, readLines, getTextsEnd, getLinesEnd } = this.#kernel;
     const { buffer } = memory;

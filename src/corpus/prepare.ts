@@ -20,8 +20,17 @@ import { readSource, type TokenizerSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
 import { type Arguments, firstDifference, Journal } from './journal.js';
+import { compileJsonModule } from './jsonLines.js';
 import { runInOrder } from './pool.js';
-import { beginsDocument, bytesOf, defaultRangeBytes, describeTask, planTasks, type Task, tasksOfPart } from './ranges.js';
+import {
+  beginsDocument,
+  bytesOf,
+  defaultRangeBytes,
+  describeTask,
+  planTasks,
+  type Task,
+  tasksOfPart,
+} from './ranges.js';
 import { readSpill } from './spill.js';
 import { planStream } from './stream.js';
 import type { TaskTokens, WorkerData } from './worker.js';
@@ -113,7 +122,15 @@ function describe(
   { settings: tokenizer }: TokenizerSource,
   files: InputFile[],
 ): DatasetDescription {
-  const { documents, textField = 'text', shardTokens, maxDocumentBytes, minTokens, maxUnknownFraction, part } = settings;
+  const {
+    documents,
+    textField = 'text',
+    shardTokens,
+    maxDocumentBytes,
+    minTokens,
+    maxUnknownFraction,
+    part,
+  } = settings;
   return {
     tokenizer: { ...tokenizer, unicodeVersion: profiles[tokenizer.profile].unicodeVersion },
     settings: {
@@ -160,7 +177,7 @@ class Preparation {
     this.workerData = {
       module: compileTextModule(),
       tables: compileTables(vocabulary, tokenizer),
-      reader: { textField, maxDocumentBytes, skipsErrors },
+      reader: { textField, maxDocumentBytes, skipsErrors, jsonModule: compileJsonModule() },
       tokenizer: {
         documents,
         countsBytes: maxDocumentBytes !== undefined,

@@ -2,10 +2,12 @@
  * Reads a range of a corpus as text, whatever its format and compression: the one place that knows all readers.
  * One reader a worker; its buffers are used again from range to range.
  */
-import { type Complaint, GalvaniError } from '../errors.js';
 import type { Skipped } from '../dataset/manifest.js';
-import { type Lines, LineReader, mostLineBytes } from './lines.js';
-import type { Range } from './ranges.js';
+import { type Complaint, GalvaniError } from '../errors.js';
+import { Damage, decompress } from './decompression.js';
+import { JsonLineReader } from './jsonLines.js';
+import { cutLines, LineReader, type Lines, mostLineBytes } from './lines.js';
+import { defaultRangeBytes, type Range } from './ranges.js';
 import type { Refuse, Texts } from './texts.js';
 
 export interface ReaderRules {
@@ -13,45 +15,91 @@ export interface ReaderRules {
   textField: string;
   /** Documents beyond it will be left out, so longer lines of plain text need not be held. */
   maxDocumentBytes?: number;
-  /** Records that cannot be read are told and passed over; else the first one is an error. */
+  /** Records and files that cannot be read are told and passed over; else the first one is an error. */
   skipsErrors: boolean;
+  /** The compiled json module. */
+  jsonModule: WebAssembly.Module;
 }
 
 export class TaskReader {
-  private readonly lines: LineReader;
+  private readonly textLines: LineReader;
+  private readonly jsonLines = new LineReader();
+  private readonly json: JsonLineReader;
 
   /** @param onBytes is told how much of the files was read, for progress */
   constructor(
     private readonly rules: ReaderRules,
     private readonly onBytes: (bytes: number) => void = () => {},
   ) {
-    this.lines = new LineReader(this.lineLimit('text'));
+    this.textLines = new LineReader(this.longestLine('text'));
+    this.json = new JsonLineReader(rules.jsonModule, rules.textField);
   }
 
   /** The text of a range, some MiB at a time. @throws badInput for what cannot be read, unless errors are skipped. */
   async *read(range: Range, onSkipped: (skipped: Skipped) => void): AsyncGenerator<Texts> {
-    const refuse = this.refusal(range, onSkipped);
-    for await (const lines of this.readLines(range)) yield* this.textsOf(withoutMark(lines), refuse);
-    this.onBytes(range.length);
+    try {
+      yield* this.readWhole(range, this.refusal(range, onSkipped));
+    } catch (error) {
+      if (!this.rules.skipsErrors || !(error instanceof GalvaniError) || error.kind !== 'badInput') throw error;
+      const { expected, got } = error.parts;
+      const at = `bytes ${range.offset} to ${range.offset + range.length}`;
+      onSkipped({ input: range.name, at, reason: `expected ${expected}, got ${got}` });
+    }
   }
 
-  private async *readLines(range: Range): AsyncGenerator<Lines> {
-    if (range.lines) yield { ...range.lines, offset: range.offset };
-    else yield this.lines.read(range);
+  private async *readWhole(range: Range, refuse: Refuse): AsyncGenerator<Texts> {
+    for await (const lines of this.readLines(range, refuse)) yield* this.textsOf(withoutMark(lines), range, refuse);
   }
 
-  private *textsOf({ bytes, offset, overlongBytes }: Lines, refuse: Refuse): Generator<Texts> {
-    if (overlongBytes !== undefined && overlongBytes <= (this.rules.maxDocumentBytes ?? Number.POSITIVE_INFINITY)) {
-      refuse(`byte ${offset + bytes.length}`, {
+  private async *readLines(range: Range, refuse: Refuse): AsyncGenerator<Lines> {
+    const { format, compression, lines, offset, length } = range;
+    if (compression) {
+      yield* cutLines(this.decompress(range, compression, refuse), defaultRangeBytes, this.longestLine(format));
+      return;
+    }
+    if (lines) yield { ...lines, offset };
+    else yield (format === 'text' ? this.textLines : this.jsonLines).read(range);
+    this.onBytes(length);
+  }
+
+  /** What is good of a compressed file. */
+  private async *decompress(
+    { path }: Range,
+    compression: NonNullable<Range['compression']>,
+    refuse: Refuse,
+  ): AsyncGenerator<Uint8Array> {
+    let before = 0;
+    try {
+      yield* decompress(path, compression, (bytes) => {
+        this.onBytes(bytes - before);
+        before = bytes;
+      });
+    } catch (error) {
+      if (!(error instanceof Damage)) throw error;
+      refuse(`byte ${error.offset}`, error.complaint);
+    }
+  }
+
+  private *textsOf({ bytes, offset, overlongBytes }: Lines, range: Range, refuse: Refuse): Generator<Texts> {
+    const of = range.compression ? ' of the decompressed text' : '';
+    const at = (position: number) => `byte ${offset + position}${of}`;
+    if (overlongBytes !== undefined && overlongBytes <= this.longestDocument(range)) {
+      refuse(at(bytes.length), {
         expected: `lines of at most ${mostLineBytes} bytes`,
         got: `one of ${overlongBytes}`,
       });
       overlongBytes = undefined;
     }
-    yield { bytes, overlongBytes };
+    if (range.format === 'jsonl') yield* this.json.read(bytes, at, refuse);
+    else yield { bytes, overlongBytes };
   }
 
-  private lineLimit(format: Range['format']): number {
+  /** A line that is longer makes its document too long, which is no error. */
+  private longestDocument({ format }: Range): number {
+    return (format === 'text' ? this.rules.maxDocumentBytes : undefined) ?? Number.POSITIVE_INFINITY;
+  }
+
+  private longestLine(format: Range['format']): number {
     const { maxDocumentBytes = mostLineBytes } = this.rules;
     return format === 'text' ? Math.min(maxDocumentBytes, mostLineBytes) : mostLineBytes;
   }

@@ -13,6 +13,7 @@ import { Vocabulary } from '../text/vocabulary.js';
 import { WordTable } from '../text/word-table.js';
 import type { CountingWorkerData, TaskCounts } from './countingWorker.js';
 import type { InputFile } from './inputs.js';
+import { compileJsonModule } from './jsonLines.js';
 import { runInOrder } from './pool.js';
 import { bytesOf, describeTask, planTasks, type Task } from './ranges.js';
 
@@ -75,7 +76,7 @@ async function countWords(
   const workerData: CountingWorkerData = {
     module,
     tables: compileTables(Vocabulary.fromPieces(['[UNK]']), tokenizer),
-    reader: { textField, skipsErrors: false },
+    reader: { textField, skipsErrors: false, jsonModule: compileJsonModule() },
   };
   const tasks = [...planTasks(files, rangeBytes)];
   const bytesTotal = files.reduce((sum, file) => sum + file.bytes, 0);

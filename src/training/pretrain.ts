@@ -7,6 +7,7 @@
 import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
 import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
+import { lockFolder } from '../lock.js';
 import { keyOfSeed } from '../random/philox.js';
 import { release } from '../release.js';
 import { checkData, openBatches } from './batches.js';
@@ -22,7 +23,6 @@ import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 import { type Evaluation, evaluateSplit } from './evaluation.js';
 import { writeInitialWeights } from './initialWeights.js';
 import { Journal } from './journal.js';
-import { lockFolder } from '../lock.js';
 import type { MetricsLine } from './metrics.js';
 import { buildPrograms, callsOf } from './programs.js';
 import { beginRun, continueRun, readRun, saveRun } from './run.js';

@@ -34,7 +34,9 @@ test('the lines of all ranges are the file, for ranges of any size', () => {
     const bytes = randomFile(n);
     writeFileSync(file, bytes);
     const plans = [1, 2, 3, 7, 64, 4 << 20].map((size) =>
-      [...planTasks([{ path: file, name: 'lines.txt', bytes: bytes.length, modified: 0, format: 'text' }], size)].flat(),
+      [
+        ...planTasks([{ path: file, name: 'lines.txt', bytes: bytes.length, modified: 0, format: 'text' }], size),
+      ].flat(),
     );
     for (const ranges of [...plans, [...randomRanges(file, bytes.length, n)]]) {
       const read = ranges.map((range) => Buffer.from(reader.read(range).bytes));

@@ -17,6 +17,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { compileJsonModule } from '../../src/corpus/jsonLines.js';
 import { runInOrder } from '../../src/corpus/pool.js';
 import { type PrepareSettings, prepare } from '../../src/corpus/prepare.js';
 import { planTasks } from '../../src/corpus/ranges.js';
@@ -109,7 +110,7 @@ for (const rule of rules) {
     for (let rangeBytes = 1; rangeBytes <= files[0].bytes + 1; rangeBytes++) {
       const output = fresh();
       mkdirSync(output);
-      const reader = new TaskReader({ textField: 'text', skipsErrors: false });
+      const reader = new TaskReader({ textField: 'text', skipsErrors: false, jsonModule: compileJsonModule() });
       const tokenizer = new TaskTokenizer(reader, encoder, rules);
       const writer = new DatasetWriter(output, options);
       for (const task of planTasks(files, rangeBytes)) {

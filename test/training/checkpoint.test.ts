@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtemp, readFile, rm, truncate, writeFile, utimes } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, truncate, utimes, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { VariableInfo } from '../../src/engines/engine.js';
+import { lockFolder } from '../../src/lock.js';
 import {
   listCheckpoints,
   pruneCheckpoints,
@@ -12,7 +13,6 @@ import {
   readNewestCheckpoint,
   writeCheckpoint,
 } from '../../src/training/checkpoint.js';
-import { lockFolder } from '../../src/lock.js';
 import { MetricsLog, readMetrics } from '../../src/training/metrics.js';
 import { randomFloats } from '../random.js';
 
