@@ -65,7 +65,7 @@ export class LineReader {
     const lastLine = begin + this.buffer.subarray(begin, filled).lastIndexOf(newline) + 1;
     while (from + filled < range.fileBytes) {
       const more = Math.min(extensionBytes, range.fileBytes - from - filled);
-      if (filled + more - lastLine > this.maxLineBytes) {
+      if (filled - lastLine > this.maxLineBytes) {
         const rest = this.passOver(file, range, from + filled, lastLine + extensionBytes);
         return { end: lastLine, overlongBytes: filled - lastLine + rest };
       }

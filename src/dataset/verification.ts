@@ -1,16 +1,20 @@
 /**
- * Checks a dataset in full: the checksum of every file, and that the shards hold what the manifest and the token counts
- * say, read by Apache Arrow's own reader and not by ours. Memory is one record batch. Every damaged file is named.
+ * Checks a dataset in full: the checksum of every file, and that the shards hold what the manifest, the token counts and
+ * the hashes say, read by Apache Arrow's own reader and not by ours. Memory is one record batch and the hashes of one
+ * shard. Every damaged file is named.
  * Files beside that SHA256SUMS does not know (an index that training keeps there) are left alone.
  */
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type Data, RecordBatchReader } from 'apache-arrow';
 import { GalvaniError } from '../errors.js';
 import { sha256File } from '../files.js';
+import type { TokenIds } from './block.js';
 import { checkOffsets, readManifest, readTokenCounts } from './dataset.js';
-import { type Manifest, manifestFile, tokenCountsFile, vocabularyFile } from './manifest.js';
-import { readSums } from './sums.js';
+import { hashWords } from './hash.js';
+import { hashDocuments, hashesFileOf } from './hashes.js';
+import { type Manifest, manifestFile, sumsFile, tokenCountsFile, vocabularyFile } from './manifest.js';
+import { printSums, readSums } from './sums.js';
 
 export interface Verification {
   files: number;
@@ -38,17 +42,24 @@ export async function verifyDataset(directory: string, onFile?: (file: string) =
   const manifest = await readManifest(directory);
   const damages = await checkSums(directory, manifest, onFile);
   const recount: Recount = { documents: 0, lines: 0, tokens: 0, pieces: new Float64Array(manifest.vocabulary.size) };
+  const wrongHashes: Damage[] = [];
+  const isDamaged = (name: string) => damages.some(({ file }) => file === name);
   for (const entry of manifest.shards) {
-    if (damages.some(({ file }) => file === entry.file)) continue;
+    const hashesFile = hashesFileOf(entry.file);
+    if (isDamaged(entry.file)) continue;
     onFile?.(entry.file);
-    const reason = await checkShard(path.join(directory, entry.file), entry, recount);
+    const hashes = isDamaged(hashesFile) ? undefined : await readFile(path.join(directory, hashesFile));
+    const hashCheck = new HashCheck(hashes);
+    const reason = await checkShard(path.join(directory, entry.file), entry, recount, hashCheck);
     if (reason !== undefined) damages.push({ file: entry.file, reason });
+    else if (hashCheck.reason !== undefined) wrongHashes.push({ file: hashesFile, reason: hashCheck.reason });
   }
   // Totals tell something only of shards that are whole.
   if (damages.length === 0) damages.push(...(await checkTotals(directory, manifest, recount)));
+  damages.push(...wrongHashes);
   if (damages.length > 0) throw damagedDataset(directory, damages);
   return {
-    files: manifest.shards.length + 4,
+    files: 2 * manifest.shards.length + 4,
     bytes: manifest.shards.reduce((sum, shard) => sum + shard.bytes, 0),
     documents: recount.documents,
     lines: recount.lines,
@@ -58,7 +69,8 @@ export async function verifyDataset(directory: string, onFile?: (file: string) =
 
 async function checkSums(directory: string, manifest: Manifest, onFile?: (file: string) => void): Promise<Damage[]> {
   const sums = await readSums(directory);
-  const wanted = [manifestFile, vocabularyFile, tokenCountsFile, ...manifest.shards.map((shard) => shard.file)];
+  const shardFiles = manifest.shards.flatMap(({ file }) => [file, hashesFileOf(file)]);
+  const wanted = new Set([manifestFile, vocabularyFile, tokenCountsFile, ...shardFiles]);
   const damages: Damage[] = [];
   for (const file of wanted) {
     onFile?.(file);
@@ -67,7 +79,11 @@ async function checkSums(directory: string, manifest: Manifest, onFile?: (file: 
     else if ((await sha256OrReason(path.join(directory, file))) !== sum) damages.push({ file, reason: 'checksum' });
   }
   for (const file of sums.keys()) {
-    if (!wanted.includes(file)) damages.push({ file, reason: 'in SHA256SUMS, but not in the manifest' });
+    if (!wanted.has(file)) damages.push({ file, reason: 'in SHA256SUMS, but not in the manifest' });
+  }
+  // What the reader of the sums lets pass, such as a line that is there twice.
+  if ((await readFile(path.join(directory, sumsFile), 'utf8')) !== printSums(sums)) {
+    damages.push({ file: sumsFile, reason: 'not as it was written' });
   }
   return damages;
 }
@@ -76,11 +92,34 @@ async function sha256OrReason(file: string): Promise<string> {
   return sha256File(file).catch((error: NodeJS.ErrnoException) => error.code ?? error.message);
 }
 
+/** The hashes of a shard against those of its documents, which come a batch at a time. Without any, nothing is compared. */
+class HashCheck {
+  reason: string | undefined;
+  private at = 0;
+
+  constructor(private readonly stored: Uint8Array | undefined) {}
+
+  compare(ids: TokenIds, idOffsets: Int32Array): void {
+    if (this.stored === undefined) return;
+    const words = new Uint32Array(hashWords * (idOffsets.length - 1));
+    hashDocuments(ids, idOffsets, words);
+    const found = new Uint8Array(words.buffer);
+    if (Buffer.compare(found, this.stored.subarray(this.at, this.at + found.length)) !== 0)
+      this.reason ??= 'hashes that its documents do not have';
+    this.at += found.length;
+  }
+
+  end(): void {
+    if (this.stored !== undefined && this.at < this.stored.length) this.reason ??= 'more hashes than documents';
+  }
+}
+
 /** @returns what is wrong, if anything; adds to `recount`. */
 async function checkShard(
   file: string,
   entry: Manifest['shards'][number],
   recount: Recount,
+  hashCheck: HashCheck,
 ): Promise<string | undefined> {
   const before = { documents: recount.documents, tokens: recount.tokens };
   const handle = await open(file, 'r');
@@ -88,7 +127,7 @@ async function checkShard(
     const reader = await RecordBatchReader.from(handle);
     for await (const batch of reader) {
       const [ids, lineEnds] = batch.data.children;
-      countBatch(ids, lineEnds, recount);
+      countBatch(ids, lineEnds, recount, hashCheck);
     }
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -97,11 +136,12 @@ async function checkShard(
   }
   const rows = recount.documents - before.documents;
   const tokens = recount.tokens - before.tokens;
+  hashCheck.end();
   if (rows === entry.rows && tokens === entry.tokens) return undefined;
   return `${rows} rows and ${tokens} tokens, not ${entry.rows} and ${entry.tokens}`;
 }
 
-function countBatch(idLists: Data, lineLists: Data, recount: Recount): void {
+function countBatch(idLists: Data, lineLists: Data, recount: Recount, hashCheck: HashCheck): void {
   // Buffers are padded to 8 bytes: the lengths say how much of them counts.
   const rows = idLists.length;
   const ids: Uint16Array | Uint32Array = idLists.children[0].values.subarray(0, idLists.children[0].length);
@@ -117,6 +157,7 @@ function countBatch(idLists: Data, lineLists: Data, recount: Recount): void {
   for (let row = 0; row < rows; row++) {
     checkLineEnds(lineEnds.subarray(lineOffsets[row], lineOffsets[row + 1]), idOffsets[row + 1] - idOffsets[row]);
   }
+  hashCheck.compare(ids, idOffsets);
   recount.documents += rows;
   recount.lines += lineEnds.length;
   recount.tokens += ids.length;

@@ -9,6 +9,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { verifyDataset } from '../../src/dataset/verification.js';
 import { exitCodes } from '../../src/errors.js';
+import { randomInts } from '../random.js';
 import { writeSyntheticDataset } from './synthetic.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-verify-'));
@@ -55,7 +56,7 @@ for (const file of files) {
       return true;
     };
     // Every byte of short files; longer ones in steps that meet every kind of place.
-    const step = Math.max(1, Math.floor(bytes.length / 80));
+    const step = Math.max(1, Math.floor(bytes.length / 30));
     for (let at = 0; at < bytes.length; at += step) {
       const damagedBytes = Buffer.from(bytes);
       damagedBytes[at] ^= 1 << (at % 8);
@@ -68,6 +69,30 @@ for (const file of files) {
     await assert.rejects(verifyDataset(directory), isNamed);
   });
 }
+
+test('any flip of any byte of any file is found', async () => {
+  const directory = copy();
+  const contents = new Map(files.map((file) => [file, readFileSync(path.join(directory, file))]));
+  const total = [...contents.values()].reduce((sum, { length }) => sum + length, 0);
+  const places = randomInts(1000, 7, total);
+  const flips = randomInts(1000, 8, 255);
+  for (let i = 0; i < 1000; i++) {
+    let at = places[i];
+    let file = '';
+    for (const [name, { length }] of contents) {
+      file = name;
+      if (at < length) break;
+      at -= length;
+    }
+    const bytes = contents.get(file)!;
+    const flipped = Buffer.from(bytes);
+    flipped[at] ^= flips[i] + 1;
+    writeFileSync(path.join(directory, file), flipped);
+    await assert.rejects(verifyDataset(directory), { exitCode: exitCodes.badInput }, `${file}, byte ${at}`);
+    writeFileSync(path.join(directory, file), bytes);
+  }
+  await verifyDataset(directory);
+});
 
 /** Change a file and make its checksum agree again: what a faulty writer would leave. */
 function rewrite(directory: string, file: string, change: (bytes: Buffer) => Buffer): void {
@@ -102,11 +127,33 @@ test('ids beyond the vocabulary, and counts that do not add up, are found behind
       (b) => Buffer.from(b.toString().replace('"rows": 14', '"rows": 15')),
       /shard-00000\.arrow \(14 rows and 70 tokens, not 15 and 70\)/,
     ],
+    [
+      'manifest.json',
+      (b) => Buffer.from(b.toString().replace('shard-00001.arrow', '../whole/shard-00001.arrow')),
+      /manifest of token shards.*got shards: names other than shard-00000\.arrow, shard-00001\.arrow, …/,
+    ],
+    [
+      'shard-00001.hashes',
+      (b) => b.fill(b.readUInt8(3) + 1, 3, 4),
+      /shard-00001\.hashes \(hashes that its documents do not have\)/,
+    ],
+    ['shard-00001.hashes', (b) => Buffer.concat([b, b]), /shard-00001\.hashes \(more hashes than documents\)/],
+    ['shard-00001.hashes', (b) => b.subarray(16), /shard-00001\.hashes \(hashes that its documents do not have\)/],
   ];
   for (const [file, change, message] of cases) {
     const directory = copy();
     rewrite(directory, file, change);
     await assert.rejects(verifyDataset(directory), message);
+  }
+});
+
+test('a list of checksums that says the same otherwise is no list as it was written', async () => {
+  const directory = copy();
+  const name = path.join(directory, 'SHA256SUMS');
+  const lines = readFileSync(name, 'utf8').split('\n').slice(0, -1);
+  for (const others of [lines.toReversed(), [...lines, lines[0]]]) {
+    writeFileSync(name, others.map((line) => `${line}\n`).join(''));
+    await assert.rejects(verifyDataset(directory), /SHA256SUMS \(not as it was written\)/);
   }
 });
 
@@ -118,7 +165,7 @@ test('all damaged files are named at once', async () => {
 
 test('the command says so in words, in JSON, and by its exit code', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, [galvani, ...args], { encoding: 'utf8' });
-  assert.match(run('verify', whole).stdout, /is whole: 7 files, .* 40 documents, 200 tokens\.\n$/);
+  assert.match(run('verify', whole).stdout, /is whole: 10 files, .* 40 documents, 200 tokens\.\n$/);
   assert.equal(JSON.parse(run('verify', whole, '--json').stdout).tokens, 200);
   const directory = copy();
   writeFileSync(path.join(directory, 'shard-00001.arrow'), 'x');
