@@ -68,7 +68,11 @@ const manifestSchema = z.strictObject({
   /** Those of `leftOut.errors`, the first 10,000: name of the input, where in it, and why. */
   skipped: z.array(z.strictObject({ input: z.string(), at: z.string(), reason: z.string() })),
   idType: z.enum(['uint16', 'uint32']),
-  shards: z.array(z.strictObject({ file: z.string(), rows: count, tokens: count, bytes: count })),
+  shards: z
+    .array(z.strictObject({ file: z.string(), rows: count, tokens: count, bytes: count }))
+    .refine((shards) => shards.every(({ file }, i) => file === shardFileAt(i)), {
+      message: `names other than ${shardFileAt(0)}, ${shardFileAt(1)}, …`,
+    }),
 });
 
 export type Manifest = z.infer<typeof manifestSchema>;
@@ -85,6 +89,11 @@ export const nothingLeftOut: Manifest['leftOut'] = {
   errors: 0,
   duplicates: 0,
 };
+
+/** The name of a dataset's shard, counted from 0. */
+export function shardFileAt(index: number): string {
+  return `shard-${String(index).padStart(5, '0')}.arrow`;
+}
 
 /** Ids take 2 bytes while every one of them fits. */
 export function idTypeFor(vocabularySize: number): Manifest['idType'] {

@@ -20,6 +20,7 @@ import {
   mostSkippedListed,
   nothingLeftOut,
   printManifest,
+  shardFileAt,
   sumsFile,
   tokenCountsFile,
   vocabularyFile,
@@ -251,7 +252,7 @@ export class DatasetWriter {
   }
 
   private async writeBatch(): Promise<void> {
-    this.shard ??= await ShardWriter.create(path.join(this.directory, this.shardName()), this.idType);
+    this.shard ??= await ShardWriter.create(path.join(this.directory, shardFileAt(this.shards.length)), this.idType);
     await this.shard.write({
       ids: this.ids.view(this.batchStart, this.kept),
       idOffsets: this.idOffsets.view(),
@@ -273,13 +274,9 @@ export class DatasetWriter {
     this.lineOffsets.push(0);
   }
 
-  private shardName(): string {
-    return `shard-${String(this.shards.length).padStart(5, '0')}.arrow`;
-  }
-
   private async closeShard(): Promise<void> {
     if (this.shard === undefined) return;
-    const file = this.shardName();
+    const file = shardFileAt(this.shards.length);
     const { rows, tokens } = this.shard;
     const sums = await this.shard.close();
     this.sums.set(file, sums.shard).set(hashesFileOf(file), sums.hashes);
