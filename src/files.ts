@@ -130,7 +130,8 @@ async function syncTree(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const inner = path.join(folder, entry.name);
     if (entry.isDirectory()) await syncTree(inner);
-    else if (entry.isFile()) await syncPath(inner, 'r+');
+    // Windows flushes only what is open for writing; elsewhere a file may be one that nobody may write to.
+    else if (entry.isFile()) await syncPath(inner, process.platform === 'win32' ? 'r+' : 'r');
   }
   await syncFolder(folder);
 }

@@ -18,6 +18,7 @@ const summaries: Record<string, string> = {
   vocab: 'learns a WordPiece vocabulary from text files',
   tokenize: 'turns lines of text into ids or pieces',
   prepare: 'turns text files into token shards',
+  merge: 'makes one dataset of several, or of the parts of a corpus',
   verify: 'checks every checksum and count of a dataset',
   doctor: 'says which engines can run on this machine, and what is missing',
   setup: 'installs what an engine needs',

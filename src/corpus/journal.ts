@@ -8,7 +8,7 @@
  */
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
+import { firstDifference } from '../dataset/difference.js';
 import { hashesFileOf } from '../dataset/hashes.js';
 import type { Manifest } from '../dataset/manifest.js';
 import type { DatasetDescription, WriterState } from '../dataset/writer.js';
@@ -96,17 +96,4 @@ export class Journal {
       kind: 'badInput',
     });
   }
-}
-
-/** `inputs.0.bytes is 12 there, 13 here`; undefined where there is none. */
-export function firstDifference(there: unknown, here: unknown, at: string): string | undefined {
-  if (isDeepStrictEqual(there, here)) return undefined;
-  if (typeof there === 'object' && typeof here === 'object' && there !== null && here !== null) {
-    for (const key of Object.keys({ ...there, ...here })) {
-      const [a, b] = [there, here].map((value) => (value as Record<string, unknown>)[key]);
-      const difference = firstDifference(a, b, `${at}.${key}`);
-      if (difference) return difference;
-    }
-  }
-  return `${at} is ${JSON.stringify(there) ?? 'absent'} there, ${JSON.stringify(here) ?? 'absent'} here`;
 }

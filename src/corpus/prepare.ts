@@ -9,6 +9,7 @@ import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { cutBlock, type TokenBlock } from '../dataset/block.js';
 import { openDataset, readManifest } from '../dataset/dataset.js';
+import { firstDifference } from '../dataset/difference.js';
 import { type DocumentRule, idTypeFor, type Manifest, manifestFile } from '../dataset/manifest.js';
 import { type DatasetDescription, DatasetWriter } from '../dataset/writer.js';
 import { GalvaniError } from '../errors.js';
@@ -19,7 +20,7 @@ import { type Profile, profiles } from '../text/profile.js';
 import { readSource, type TokenizerSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
-import { type Arguments, firstDifference, Journal } from './journal.js';
+import { type Arguments, Journal } from './journal.js';
 import { compileJsonModule } from './jsonLines.js';
 import { runInOrder } from './pool.js';
 import {

@@ -9,6 +9,7 @@ import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { GalvaniError } from '../errors.js';
+import { damaged } from './damage.js';
 import { type Manifest, manifestFile, parseManifest, tokenCountsFile, vocabularyFile } from './manifest.js';
 import { type BatchLayout, readAt, readLayout } from './shard.js';
 import { readSums } from './sums.js';
@@ -42,7 +43,7 @@ export interface TokenDataset {
 export async function openDataset(directory: string): Promise<TokenDataset> {
   const manifest = await readManifest(directory);
   const shards: Shard[] = [];
-  for (const entry of manifest.shards) shards.push(await openShard(path.join(directory, entry.file), entry, manifest));
+  for await (const shard of openShards(directory, manifest)) shards.push(shard);
   return {
     directory,
     manifest,
@@ -50,6 +51,11 @@ export async function openDataset(directory: string): Promise<TokenDataset> {
     idBytes: manifest.idType === 'uint16' ? 2 : 4,
     shards,
   };
+}
+
+/** One shard after the other, for who needs no more of them at a time. @throws badInput for one that is damaged. */
+export async function* openShards(directory: string, manifest: Manifest): AsyncGenerator<Shard> {
+  for (const entry of manifest.shards) yield await openShard(path.join(directory, entry.file), entry, manifest);
 }
 
 /** The manifest, with its own checksum and the vocabulary's checked. */
@@ -145,18 +151,6 @@ export function checkOffsets(offsets: Int32Array, total: number): void {
   }
   const last = offsets[offsets.length - 1];
   if (offsets[0] !== 0 || last !== total) throw new RangeError(`row offsets from ${offsets[0]} to ${last} of ${total}`);
-}
-
-export function damaged(file: string, expected: string, got: string, cause?: unknown): GalvaniError {
-  return new GalvaniError({
-    stage: 'dataset',
-    expected,
-    got,
-    where: file,
-    remedy: 'The file is damaged: run "galvani prepare" again, or bring it back from a copy.',
-    kind: 'badInput',
-    cause,
-  });
 }
 
 function sha256(bytes: Uint8Array): string {

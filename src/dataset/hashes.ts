@@ -4,9 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { explainWriteError, writeFully } from '../files.js';
+import { explainWriteError, readFully, writeFully } from '../files.js';
 import type { TokenIds } from './block.js';
-import { hashIds, hashWords } from './hash.js';
+import { damaged } from './damage.js';
+import { hashBytes, hashIds, hashWords } from './hash.js';
 
 /** The file of hashes that belongs to a shard's file, a name or a path. */
 export function hashesFileOf(shardFile: string): string {
@@ -15,6 +16,8 @@ export function hashesFileOf(shardFile: string): string {
 
 /** 64 KiB of hashes at a time. */
 const pieceDocuments = 4096;
+/** 1 MiB when they are read. */
+const readDocuments = 1 << 16;
 
 export class HashesWriter {
   private readonly sum = createHash('sha256');
@@ -67,6 +70,28 @@ export class HashesWriter {
 
   async abandon(): Promise<void> {
     await this.handle.close();
+  }
+}
+
+/**
+ * The hashes in a file, four words each, some thousands at a time; a view holds until the next one.
+ * @throws badInput where there are not as many as documents.
+ */
+export async function* readHashes(file: string, documents: number): AsyncGenerator<Uint32Array> {
+  const handle = await open(file, 'r').catch((cause) => {
+    throw damaged(file, 'a file of hashes', cause.code ?? String(cause), cause);
+  });
+  try {
+    const { size } = await handle.stat();
+    if (size !== hashBytes * documents) throw damaged(file, `${hashBytes * documents} bytes`, String(size));
+    const words = new Uint32Array(hashWords * Math.min(documents, readDocuments));
+    for (let first = 0; first < documents; first += readDocuments) {
+      const piece = words.subarray(0, hashWords * (documents - first));
+      await readFully(handle, new Uint8Array(piece.buffer, 0, piece.byteLength), hashBytes * first);
+      yield piece;
+    }
+  } finally {
+    await handle.close();
   }
 }
 

@@ -10,13 +10,24 @@ export interface SyntheticSettings {
   vocabularySize?: number;
   shardTokens?: number;
   batchTokens?: number;
+  part?: Manifest['part'];
+  inputs?: Manifest['inputs'];
+  /** What else was found in the text. */
+  found?: Partial<TextCounts>;
 }
 
 /** Write `documents` into `directory`, which must not exist. The vocabulary is [PAD] [UNK] [CLS] [SEP] [MASK] w5 w6 … */
 export async function writeSyntheticDataset(
   directory: string,
   documents: Documents,
-  { vocabularySize = 100, shardTokens = 1 << 20, batchTokens = 1 << 16 }: SyntheticSettings = {},
+  {
+    vocabularySize = 100,
+    shardTokens = 1 << 20,
+    batchTokens = 1 << 16,
+    part,
+    inputs = [],
+    found,
+  }: SyntheticSettings = {},
 ): Promise<Manifest> {
   mkdirSync(directory);
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
@@ -26,13 +37,14 @@ export async function writeSyntheticDataset(
     description: {
       tokenizer: { profile: 'huggingface', lowercase: true, stripAccents: true, unicodeVersion: 'none' },
       settings: { documents: 'line', textField: 'text', shardTokens },
-      inputs: [],
+      inputs,
+      part,
     },
     batchTokens,
   });
   const block = blockOf(documents, vocabularySize);
   await writer.append(block);
-  writer.addCounts(countsOf(block, vocabularySize));
+  writer.addCounts({ ...countsOf(block, vocabularySize), ...found });
   return writer.finish();
 }
 
