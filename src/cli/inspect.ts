@@ -2,14 +2,13 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Command } from 'commander';
-import { openDataset } from '../dataset/dataset.js';
 import { manifestFile } from '../dataset/manifest.js';
 import { type DatasetSummary, summarizeDataset } from '../dataset/summary.js';
 import { GalvaniError } from '../errors.js';
 import { modelParts } from '../formats/huggingface.js';
 import { type ModelSummary, summarizeModels } from '../formats/summary.js';
 import type { ElectraConfig } from '../model/config.js';
-import { formatBytes, formatCount, formatTable } from '../report/table.js';
+import { formatBar, formatBytes, formatCount, formatTable } from '../report/table.js';
 import { stateFile } from '../training/checkpoint.js';
 import { stagesOf } from '../training/config.js';
 import { describeMetrics } from '../training/describe.js';
@@ -59,23 +58,58 @@ async function run(folder: string, { json }: { json?: boolean }): Promise<void> 
 }
 
 async function inspectDataset(folder: string): Promise<{ value: DatasetSummary; text: string }> {
-  const value = summarizeDataset(await openDataset(folder));
-  const { counts, inputs, tokenizer, tokensPerDocument: length, vocabulary, settings, shards } = value;
+  const value = await summarizeDataset(folder);
+  const { counts, inputs, tokenizer, tokensPerDocument: length, vocabulary, settings, part, shards, samples } = value;
   const casing = tokenizer.lowercase ? 'uncased' : 'cased';
   const facts = [
     ['inputs', `${formatCount(inputs.files)} (${formatBytes(inputs.bytes)}), documents by ${settings.documents}`],
+    ...(part ? [['part', `${part.index} of ${part.count} of these inputs`]] : []),
     ['vocabulary', `${formatCount(vocabulary.size)} pieces, SHA-256 ${vocabulary.sha256.slice(0, 12)}…`],
     ['tokenizer', `${tokenizer.profile}, ${casing}, Unicode ${tokenizer.unicodeVersion}`],
     ['documents', formatCount(counts.documents)],
+    ...Object.entries(value.leftOut).flatMap(([reason, count]) =>
+      count > 0 ? [[`left out: ${leftOutNames[reason as keyof typeof leftOutNames]}`, formatCount(count)]] : [],
+    ),
     ['tokens', formatCount(counts.tokens)],
     ['tokens a document', `${length.least} to ${length.most}, median ${length.median}, mean ${length.mean.toFixed(1)}`],
     ['lines', `${formatCount(counts.lines)}, ${value.tokensPerLine.toFixed(1)} tokens each`],
     ['unknown tokens', `${formatCount(counts.unknownTokens)} (${(100 * value.unknownFraction).toFixed(2)} %)`],
     ['dropped bytes', formatCount(counts.droppedBytes)],
   ];
-  const header = ['shard', 'documents', 'tokens', 'bytes'];
   const rows = shards.map((s) => [s.file, formatCount(s.rows), formatCount(s.tokens), formatCount(s.bytes)]);
-  return { value, text: `${formatTable(facts)}\n${formatTable([header, ...rows])}` };
+  const blocks = [
+    formatTable(facts),
+    formatLengths(value),
+    samples.map((sample) => `${formatSample(sample)}\n`).join(''),
+    formatTable([['shard', 'documents', 'tokens', 'bytes'], ...rows]),
+  ];
+  return { value, text: blocks.filter((block) => block !== '').join('\n') };
+}
+
+const leftOutNames: Record<keyof DatasetSummary['leftOut'], string> = {
+  maxDocumentBytes: 'too many bytes',
+  minTokens: 'too few tokens',
+  maxUnknownFraction: 'too much unknown',
+  errors: 'unreadable',
+  duplicates: 'duplicates',
+};
+
+/** A histogram: a bar of # for each range of lengths. */
+function formatLengths({ lengths, counts }: DatasetSummary): string {
+  if (lengths.length === 0) return '';
+  const most = Math.max(...lengths.map(({ documents }) => documents));
+  const rows = lengths.map(({ from, to, documents }) => [
+    from === to ? formatCount(from) : `${formatCount(from)}-${formatCount(to)}`,
+    formatCount(documents),
+    `${((100 * documents) / counts.documents).toFixed(1)}%`,
+    formatBar(documents / most),
+  ]);
+  return formatTable([['tokens', 'documents', 'share', ''], ...rows]);
+}
+
+function formatSample({ document, tokens, pieces }: DatasetSummary['samples'][number]): string {
+  const more = pieces.length < tokens ? ' …' : '';
+  return `document ${formatCount(document)} (${formatCount(tokens)} tokens): ${pieces.join(' ')}${more}`;
 }
 
 async function inspectRun(folder: string): Promise<{ value: RunSummary; text: string }> {

@@ -13,6 +13,11 @@ export function formatTable(rows: string[][]): string {
   return rows.map((row) => `${format(row).trimEnd()}\n`).join('');
 }
 
+/** A bar of # for a share of the widest one; what is there at all has one. */
+export function formatBar(share: number, width = 40): string {
+  return '#'.repeat(share > 0 ? Math.max(1, Math.round(share * width)) : 0);
+}
+
 /** 1234567 → `1,234,567`. */
 export function formatCount(count: number): string {
   return count.toLocaleString('en-US');
