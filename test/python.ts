@@ -14,7 +14,18 @@ export interface Python {
   modules: Set<string>;
 }
 
-const knownModules = ['mmh3', 'numpy', 'polars', 'pyarrow', 'safetensors', 'tokenizers', 'torch', 'transformers'];
+const knownModules = [
+  'kubernetes_validate',
+  'mmh3',
+  'numpy',
+  'polars',
+  'pyarrow',
+  'pyspark',
+  'safetensors',
+  'tokenizers',
+  'torch',
+  'transformers',
+];
 
 export function findPython(): Python | undefined {
   const installed = path.join(os.homedir(), '.cache', 'galvani', 'python', 'bin', 'python');
