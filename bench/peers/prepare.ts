@@ -4,8 +4,9 @@
  *
  *   node dist/bench/peers/prepare.js TEXT --vocab FILE        --help lists the settings
  *
- * Give it a text of 100 MB or more: a run also starts threads, once. A line is a document. Every run is a process of its own, and its ids are held against galvani's before its time counts.
- * transformers gets the beginning of the text alone, as much as it can do in a while; the table says how much.
+ * Give it a text of 100 MB or more: a run also starts threads, once. A line is a document. Every run is a process of its
+ * own, and its ids are held against galvani's before its time counts. transformers gets the beginning of the text
+ * alone, as much as it can do in a while; the table says how much.
  * Seconds are those of the command itself and of `map` alone: the start of Node and the imports of Python are left out, and
  * so is the time in which datasets reads the text into Arrow. The table has medians over the rounds; quotients are medians
  * over runs of the same round. What is not installed is left out.
