@@ -97,18 +97,20 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
   const found = await findFinished(output, wanted);
   const folder = `${path.resolve(output)}.partial`;
   const unlock = await lockFolder(folder, 'prepare');
-  let isKept = false;
+  let isKept = true;
   try {
     // Another run may have been at work until the lock was ours.
     const manifest = found ?? (await findFinished(output, wanted));
-    if (manifest) return { manifest, wasThere: true, shardsBefore: 0 };
+    if (manifest) {
+      isKept = false;
+      return { manifest, wasThere: true, shardsBefore: 0 };
+    }
     const modified = files.map(({ name, bytes, modified }) => ({ name, bytes, modified }));
     const journal = await Journal.open(folder, { ...wanted, inputs: modified, skipsErrors, rangeBytes });
     const shardsBefore = journal.state?.shards.length ?? 0;
-    isKept = shardsBefore > 0;
-    const result = await new Preparation(settings, source, description, files, journal)
-      .run()
-      .finally(() => (isKept = journal.state !== undefined));
+    const result = await new Preparation(settings, source, description, files, journal).run().finally(() => {
+      isKept = journal.state !== undefined;
+    });
     await publish(journal.dataset, output, result);
     isKept = false;
     return { manifest: result, wasThere: false, shardsBefore };

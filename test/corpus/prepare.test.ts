@@ -10,6 +10,7 @@ import {
   readFileSync,
   rmSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import os from 'node:os';
@@ -24,12 +25,15 @@ import { planTasks } from '../../src/corpus/ranges.js';
 import { TaskReader } from '../../src/corpus/reader.js';
 import { TaskTokenizer } from '../../src/corpus/tokenization.js';
 import { readTokenCounts } from '../../src/dataset/dataset.js';
+import type { Manifest } from '../../src/dataset/manifest.js';
+import { verifyDataset } from '../../src/dataset/verification.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
 import { exitCodes } from '../../src/errors.js';
 import { compileTextModule, WordPieceEncoder } from '../../src/text/encoder.js';
 import { resolveSettings } from '../../src/text/profile.js';
 import { compileTables } from '../../src/text/tables.js';
 import { Vocabulary } from '../../src/text/vocabulary.js';
+import { randomFloats } from '../random.js';
 import {
   assertDocuments,
   expectDocuments,
@@ -291,29 +295,109 @@ function largeCorpus(): { input: string; args(output: string): string[] } {
   return { input, args: (output) => [galvani, 'prepare', '--input', input, ...flags, '--output', output] };
 }
 
-test('killed at any moment and started again, it finishes with the same bytes', async () => {
+test('killed at 20 random moments and started again, it goes on and ends in the same bytes', async () => {
   const { args } = largeCorpus();
   const whole = fresh('out');
   const start = performance.now();
   execFileSync(process.execPath, args(whole));
   const wholeMs = performance.now() - start;
-  const killed = fresh('out');
-  let kills = 0;
-  for (const fraction of [0.15, 0.45, 0.65, 0.8, 0.9]) {
-    const child = spawn(process.execPath, args(killed), { stdio: 'ignore' });
+  const moments = randomFloats(200, 20).map((value) => (value + 1) / 2);
+  let attempt = 0;
+  let output = fresh('out');
+  let shardsBefore = 0;
+  for (let kills = 0; kills < 20; ) {
+    const child = spawn(process.execPath, [...args(output), '--json'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let stdout = '';
+    child.stdout.on('data', (data) => {
+      stdout += data;
+    });
     const exit = once(child, 'exit');
-    await delay(fraction * wholeMs);
+    await Promise.race([exit, delay(wholeMs * (0.1 + 0.8 * moments[attempt++]))]);
     child.kill('SIGKILL');
     const [, signal] = await exit;
     if (signal === 'SIGKILL') kills++;
     // Either nothing under the final name, or all of it.
-    if (existsSync(killed)) assertSameFiles(killed, whole, `killed after ${fraction}`);
+    if (!existsSync(output)) continue;
+    assertSameFiles(output, whole, `after ${kills} kills`);
+    if (stdout !== '') shardsBefore = Math.max(shardsBefore, JSON.parse(stdout).shardsBefore);
+    output = fresh('out');
   }
-  assert.ok(kills >= 1);
-  execFileSync(process.execPath, args(killed));
-  assertSameFiles(killed, whole, 'after all kills');
-  assert.deepEqual(leftovers(killed), []);
+  execFileSync(process.execPath, args(output));
+  assertSameFiles(output, whole, 'after all kills');
+  assert.ok(shardsBefore > 0, 'no run went on behind a shard of the one before');
+  assert.deepEqual(leftovers(output), []);
 });
+
+test('work that was stopped is gone on with by the same arguments only', async () => {
+  const { input, args } = largeCorpus();
+  const output = fresh('out');
+  const made = new Date(1.1e12);
+  utimesSync(input, made, made);
+  const stop = new AbortController();
+  const wanted = settings([input], { output, shardTokens: 1 << 20, signal: stop.signal });
+  const journal = path.join(`${output}.partial`, 'journal.json');
+  const stopped = prepare(wanted);
+  stopped.catch(() => {});
+  while (!existsSync(journal)) await delay(5);
+  // While it works, nobody else may.
+  await assert.rejects(prepare({ ...wanted, signal: undefined }), /got process \d+ at work/);
+  stop.abort();
+  await assert.rejects(stopped, /got a signal to stop/);
+  const again = { ...wanted, signal: undefined };
+  await assert.rejects(
+    prepare({ ...again, documents: 'line' }),
+    /settings\.documents is "blank-line" there, "line" here/,
+  );
+  await assert.rejects(prepare({ ...again, minTokens: 3 }), /settings\.minTokens is absent there, 3 here/);
+  const touched = new Date(1e12);
+  utimesSync(input, touched, touched);
+  await assert.rejects(prepare(again), /inputs\.0\.modified is 1100000000000 there, 1000000000000 here/);
+  utimesSync(input, made, made);
+  const other = path.join(folder, 'other.txt');
+  writeFileSync(other, `${vocabularyText}more\n`);
+  await assert.rejects(prepare({ ...again, vocabulary: other }), /vocabulary\.sha256 is/);
+  const shard = path.join(`${output}.partial`, 'dataset', 'shard-00000.arrow');
+  const bytes = readFileSync(shard);
+  truncateSync(shard, 100);
+  await assert.rejects(prepare(again), /shard-00000\.arrow of 100 bytes where \d+ were written/);
+  writeFileSync(shard, bytes);
+  // As a killed run leaves it: shards and spills that the journal does not know.
+  writeFileSync(path.join(`${output}.partial`, 'dataset', 'shard-00099.arrow'), 'half');
+  writeFileSync(path.join(`${output}.partial`, 'spills', 'spill-1-0'), 'half');
+  assert.ok((await prepare(again)).shardsBefore > 0);
+  const whole = fresh('out');
+  execFileSync(process.execPath, args(whole));
+  assert.deepEqual(leftovers(output), []);
+  const sums = (directory: string) => readFileSync(path.join(directory, 'SHA256SUMS'), 'utf8').match(/.*shard.*/g);
+  assert.equal(sums(output)?.length, sums(whole)?.length);
+});
+
+for (const rule of rules) {
+  test(`any number of parts holds each document once, in order, and counts add up (${rule})`, async () => {
+    const directory = writeTexts(tricky, '', tricky.slice(3), '\n', `${tricky}\n\nalpha\xff`, 'w\n'.repeat(30));
+    const json = [tricky, 'alpha', ' ', tricky].map((text) => JSON.stringify({ text })).join('\n');
+    writeFileSync(path.join(directory, '6.jsonl'), json);
+    for (const rangeBytes of [5, 70]) {
+      const wanted = settings([directory], { documents: rule, rangeBytes, threads: 1 });
+      const whole = (await prepare(wanted)).manifest;
+      const documents = readDocuments(wanted.output);
+      for (const count of rangeBytes === 5 ? [3, 20] : [2]) {
+        const outputs = Array.from({ length: count }, () => fresh('out'));
+        const manifests: Manifest[] = [];
+        for (const [i, output] of outputs.entries()) {
+          const part = { index: i + 1, count };
+          manifests.push((await prepare({ ...wanted, output, part })).manifest);
+          await verifyDataset(output);
+        }
+        assertDocuments(outputs.flatMap(readDocuments), documents, `${count} parts, ranges of ${rangeBytes}`);
+        for (const name of Object.keys(whole.counts) as (keyof Manifest['counts'])[]) {
+          const sum = manifests.reduce((total, { counts }) => total + counts[name], 0);
+          assert.equal(sum, whole.counts[name], `${name}, ${count} parts, ranges of ${rangeBytes}`);
+        }
+      }
+    }
+  });
+}
 
 test('Ctrl-C stops cleanly with exit code 75', async () => {
   const { args } = largeCorpus();
@@ -325,7 +409,7 @@ test('Ctrl-C stops cleanly with exit code 75', async () => {
   });
   const exit = once(child, 'exit');
   while (leftovers(output).length === 0) await delay(5);
-  child.kill('SIGINT');
+  child.kill('SIGINT'); // before the first shard
   const [code] = await exit;
   assert.equal(code, exitCodes.tryAgain, stderr);
   assert.match(stderr, /got a signal to stop/);
