@@ -9,7 +9,7 @@
  * Source: RFC 8878; the limit on windows is that of zstd(1).
  */
 import zlib from 'node:zlib';
-import { Decompress } from 'fzstd';
+import { Decompress, decompress } from 'fzstd';
 import { type CompressedInput, Damage } from './compressedInput.js';
 import { Xxh64 } from './xxh64.js';
 import { engineOptions, ZlibEngine } from './zlibEngine.js';
@@ -17,6 +17,7 @@ import { engineOptions, ZlibEngine } from './zlibEngine.js';
 /** What node:zlib has of zstd; the types are those of Node 20, which has none. */
 const library = zlib as unknown as {
   createZstdDecompress?: (options: object) => ConstructorParameters<typeof ZlibEngine>[0];
+  zstdDecompressSync?: (input: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
   constants: { ZSTD_d_windowLogMax: number };
 };
 
@@ -60,6 +61,11 @@ export async function* unzstd(
   } finally {
     decoder.close();
   }
+}
+
+/** A buffer of a table, whose length is known. */
+export function unzstdAtOnce(bytes: Uint8Array, length: number): Uint8Array {
+  return library.zstdDecompressSync?.(bytes, { maxOutputLength: Math.max(1, length) }) ?? decompress(bytes);
 }
 
 /** The magic number of a skippable frame has any digit as its first; of a number that is cut short, what is there decides. */
