@@ -13,7 +13,7 @@ import { deltaBinaryUnpack } from 'hyparquet/src/delta.js';
 import { readRleBitPackedHybrid } from 'hyparquet/src/encoding.js';
 import { compressors as scripts } from 'hyparquet-compressors';
 import { isNull, type Rows } from './rows.js';
-import { TableFault, type TableFile, type TablePlan, wrongColumn } from './tableFile.js';
+import { TableFault, type TableFile, type TablePlan, viewOf, wrongColumn } from './tableFile.js';
 import { unzstdAtOnce } from './zstd.js';
 
 /** The runtime's own, where it has one: several times as fast as script. */
@@ -57,7 +57,7 @@ function readFooter(file: TableFile): Metadata {
   if (!isMagic(file.read(0, magic.length))) throw notParquet('one that does not begin with PAR1');
   const tail = file.read(file.bytes - tailBytes, tailBytes);
   if (!isMagic(tail.subarray(4))) throw notParquet('one that does not end in PAR1: it is cut short');
-  const footerBytes = view(tail).getUint32(0, true) + tailBytes;
+  const footerBytes = viewOf(tail).getUint32(0, true) + tailBytes;
   if (footerBytes > file.bytes) throw notParquet(`a footer of ${footerBytes} bytes in ${file.bytes}`);
   return parquetMetadata(file.read(file.bytes - footerBytes, footerBytes), { geoparquet: false });
 }
@@ -105,7 +105,7 @@ function* readChunk(
 ): Generator<Rows> {
   const begin = chunkBegin({ codec, ...chunk });
   const bytes = file.read(begin, Number(chunk.total_compressed_size));
-  const reader = { view: view(bytes), offset: 0 };
+  const reader = { view: viewOf(bytes), offset: 0 };
   let dictionary: Rows | undefined;
   for (let done = 0; done < rows; ) {
     const header = parquetHeader(reader);
@@ -147,7 +147,7 @@ function openPage(header: PageHeader, body: Uint8Array, codec: ColumnMetaData['c
   if (v2 !== undefined) {
     const levels = new Uint8Array(v2.num_values);
     const { definition_levels_byte_length: definition, repetition_levels_byte_length: repetition } = v2;
-    if (maxLevel > 0) readRleBitPackedHybrid({ view: view(body), offset: repetition }, width, levels, definition);
+    if (maxLevel > 0) readRleBitPackedHybrid({ view: viewOf(body), offset: repetition }, width, levels, definition);
     const packed = body.subarray(repetition + definition);
     const length = header.uncompressed_page_size - repetition - definition;
     const isPacked = v2.is_compressed !== false && length > 0;
@@ -157,7 +157,7 @@ function openPage(header: PageHeader, body: Uint8Array, codec: ColumnMetaData['c
   if (v1 === undefined) throw new Error('a data page without its header');
   const page = decompressPage(body, header.uncompressed_page_size, codec, compressors);
   const levels = new Uint8Array(v1.num_values);
-  const reader = { view: view(page), offset: 0 };
+  const reader = { view: viewOf(page), offset: 0 };
   if (maxLevel > 0) {
     if (v1.definition_level_encoding !== 'RLE') throw new Error(`levels encoded as ${v1.definition_level_encoding}`);
     readRleBitPackedHybrid(reader, width, levels);
@@ -204,7 +204,7 @@ function readValues(bytes: Uint8Array, encoding: string, count: number, dictiona
 
 /** Each value after its length in four bytes. */
 function readPlain(bytes: Uint8Array, count: number): Rows {
-  const lengths = view(bytes);
+  const lengths = viewOf(bytes);
   const [begins, ends] = [new Uint32Array(count), new Uint32Array(count)];
   let at = 0;
   for (let i = 0; i < count; i++) {
@@ -220,7 +220,7 @@ function lookUp(bytes: Uint8Array, count: number, dictionary: Rows | undefined):
   if (dictionary === undefined) throw new Error('a page without its dictionary');
   const places = new Uint32Array(count);
   // With one value in the dictionary a place takes no bits.
-  if (bytes[0] > 0) readRleBitPackedHybrid({ view: view(bytes), offset: 1 }, bytes[0], places, bytes.length - 1);
+  if (bytes[0] > 0) readRleBitPackedHybrid({ view: viewOf(bytes), offset: 1 }, bytes[0], places, bytes.length - 1);
   const size = dictionary.begins.length;
   const [begins, ends] = [new Uint32Array(count), new Uint32Array(count)];
   for (let i = 0; i < count; i++) {
@@ -233,7 +233,7 @@ function lookUp(bytes: Uint8Array, count: number, dictionary: Rows | undefined):
 
 /** All lengths, then all values. */
 function readDeltaLengths(bytes: Uint8Array, count: number): Rows {
-  const reader = { view: view(bytes), offset: 0 };
+  const reader = { view: viewOf(bytes), offset: 0 };
   const lengths = new Int32Array(count);
   deltaBinaryUnpack(reader, count, lengths);
   return follow(bytes, reader.offset, lengths);
@@ -254,7 +254,7 @@ function follow(bytes: Uint8Array, begin: number, lengths: Int32Array): Rows {
 
 /** How much of the value before each begins with, then the rest of each as above. */
 function readDeltas(bytes: Uint8Array, count: number): Rows {
-  const reader = { view: view(bytes), offset: 0 };
+  const reader = { view: viewOf(bytes), offset: 0 };
   const prefixes = new Int32Array(count);
   deltaBinaryUnpack(reader, count, prefixes);
   const lengths = new Int32Array(count);
@@ -273,8 +273,4 @@ function readDeltas(bytes: Uint8Array, count: number): Rows {
     whole.set(bytes.subarray(suffixes.begins[i], suffixes.ends[i]), begin + prefixes[i]);
   }
   return values;
-}
-
-function view(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

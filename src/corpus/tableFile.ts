@@ -98,3 +98,7 @@ export function wrongColumn(column: string, type: string | undefined, columns: s
       : { expected: `strings in "${column}"`, got: `a column of type ${type}` };
   throw new TableFault(complaint, undefined, 'Name a column of strings by --text-field.');
 }
+
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
