@@ -10,6 +10,7 @@
  */
 import zlib from 'node:zlib';
 import { Decompress, decompress } from 'fzstd';
+import type { Complaint } from '../errors.js';
 import { type CompressedInput, Damage } from './compressedInput.js';
 import { Xxh64 } from './xxh64.js';
 import { engineOptions, ZlibEngine } from './zlibEngine.js';
@@ -23,6 +24,7 @@ const library = zlib as unknown as {
 
 const magicBytes = 0xfd2fb528;
 const maxWindowLog = 27;
+const maxWindowBytes = 2 ** maxWindowLog;
 const maxBlockBytes = 1 << 17;
 const blockTypes = { raw: 0, repeated: 1, compressed: 2, reserved: 3 };
 
@@ -32,7 +34,7 @@ interface FrameHeader {
   windowBytes: number;
   hasChecksum: boolean;
   /** Bytes of text, where it is said. */
-  contentBytes: bigint | undefined;
+  contentBytes: number | undefined;
 }
 
 /** What decodes the blocks of frames, in order. */
@@ -63,9 +65,16 @@ export async function* unzstd(
   }
 }
 
-/** A buffer of a table, whose length is known. */
+/** A buffer of a table, whose length is known. @throws where it has another, though perhaps not all of them. */
 export function unzstdAtOnce(bytes: Uint8Array, length: number): Uint8Array {
-  return library.zstdDecompressSync?.(bytes, { maxOutputLength: Math.max(1, length) }) ?? decompress(bytes);
+  if (library.zstdDecompressSync !== undefined) {
+    return library.zstdDecompressSync(bytes, { maxOutputLength: Math.max(1, length) });
+  }
+  // fzstd makes room for what the header says.
+  const header = parseHeader(bytes);
+  if (isComplaint(header)) throw new Error(`${header.got} instead of ${header.expected}`);
+  if ((header.contentBytes ?? length) !== length) throw new Error(`${header.contentBytes} bytes instead of ${length}`);
+  return decompress(bytes);
 }
 
 /** The magic number of a skippable frame has any digit as its first; of a number that is cut short, what is there decides. */
@@ -101,7 +110,7 @@ async function* decodeFrame(input: CompressedInput, decoder: Decoder): AsyncGene
     }
   }
   const { offset } = input;
-  if (header.contentBytes !== undefined && header.contentBytes !== BigInt(contentBytes)) {
+  if (header.contentBytes !== undefined && header.contentBytes !== contentBytes) {
     throw new Damage({ expected: `${header.contentBytes} bytes of text`, got: String(contentBytes) }, offset);
   }
   if (!header.hasChecksum) return;
@@ -113,33 +122,50 @@ async function* decodeFrame(input: CompressedInput, decoder: Decoder): AsyncGene
 
 async function readHeader(input: CompressedInput): Promise<FrameHeader> {
   const { offset } = input;
-  const wrong = (expected: string, got: string) => new Damage({ expected, got }, offset);
   const begin = await input.peek(5);
   const magic = begin.subarray(0, 4);
   // What is there of a shorter rest tells a frame that is cut from something else.
   if (magic.some((byte, i) => byte !== ((magicBytes >>> (8 * i)) & 0xff))) {
-    throw wrong('a zstd frame', `bytes ${Buffer.from(magic).toString('hex')}`);
+    const got = `bytes ${Buffer.from(magic).toString('hex')}`;
+    throw new Damage({ expected: 'a zstd frame', got }, offset);
   }
   if (begin.length < 5) await input.demand(5, 'a zstd frame');
-  const descriptor = begin[4];
-  if (descriptor & 8) throw wrong('a zstd frame', 'one with a reserved bit');
+  const header = parseHeader(await input.demand(layOut(begin[4]).headerBytes, 'a zstd frame'));
+  if (isComplaint(header)) throw new Damage(header, offset);
+  return header;
+}
+
+/** What a descriptor says about the header that it stands in: a window unless the frame is one segment, and two fields. */
+function layOut(descriptor: number) {
   const isSingle = (descriptor & 0x20) !== 0;
-  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3];
-  const contentSizeBytes = [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6];
   const dictionaryAt = isSingle ? 5 : 6;
-  const contentSizeAt = dictionaryAt + dictionaryBytes;
-  const bytes = await input.demand(contentSizeAt + contentSizeBytes, 'a zstd frame');
-  const dictionary = uint(bytes, dictionaryAt, dictionaryBytes);
-  if (dictionary !== 0) throw wrong('a zstd frame that needs no dictionary', `one that needs dictionary ${dictionary}`);
-  let contentBytes: bigint | undefined;
-  if (contentSizeBytes === 8) contentBytes = Buffer.from(bytes).readBigUInt64LE(contentSizeAt);
-  else if (contentSizeBytes > 0)
-    contentBytes = BigInt(uint(bytes, contentSizeAt, contentSizeBytes) + (contentSizeBytes === 2 ? 256 : 0));
+  const contentSizeAt = dictionaryAt + [0, 1, 2, 4][descriptor & 3];
+  const headerBytes = contentSizeAt + [isSingle ? 1 : 0, 2, 4, 8][descriptor >> 6];
+  return { isSingle, dictionaryAt, contentSizeAt, headerBytes };
+}
+
+/** @returns a complaint where the frame cannot be decoded. */
+function parseHeader(bytes: Uint8Array): FrameHeader | Complaint {
+  const descriptor = bytes[4];
+  const { isSingle, dictionaryAt, contentSizeAt, headerBytes } = layOut(descriptor);
+  if (descriptor & 8) return { expected: 'a zstd frame', got: 'one with a reserved bit' };
+  const dictionary = uint(bytes, dictionaryAt, contentSizeAt - dictionaryAt);
+  if (dictionary !== 0)
+    return { expected: 'a zstd frame without a dictionary', got: `one with dictionary ${dictionary}` };
+  const sizeBytes = headerBytes - contentSizeAt;
+  // Two bytes begin where one ends.
+  const size = uint(bytes, contentSizeAt, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
   const base = 2 ** (10 + (bytes[5] >> 3));
-  const windowBytes = isSingle ? Number(contentBytes) : base + (base / 8) * (bytes[5] & 7);
-  if (windowBytes > 2 ** maxWindowLog)
-    throw wrong(`a zstd window of at most ${2 ** maxWindowLog} bytes`, String(windowBytes));
-  return { bytes, windowBytes, hasChecksum: (descriptor & 4) !== 0, contentBytes };
+  const windowBytes = isSingle ? size : base + (base / 8) * (bytes[5] & 7);
+  if (!(windowBytes <= maxWindowBytes)) {
+    return { expected: `a zstd window of at most ${maxWindowBytes} bytes`, got: String(windowBytes) };
+  }
+  const contentBytes = sizeBytes === 0 ? undefined : size;
+  return { bytes: bytes.subarray(0, headerBytes), windowBytes, hasChecksum: (descriptor & 4) !== 0, contentBytes };
+}
+
+function isComplaint(header: FrameHeader | Complaint): header is Complaint {
+  return 'got' in header;
 }
 
 async function readBlock(input: CompressedInput, windowBytes: number): Promise<{ block: Uint8Array; isLast: boolean }> {
@@ -212,7 +238,7 @@ class ScriptDecoder implements Decoder {
   close(): void {}
 }
 
-/** Little-endian, of at most four bytes. */
+/** Little-endian; exact up to 2^53. */
 function uint(bytes: Uint8Array, at: number, length: number): number {
   let value = 0;
   for (let i = 0; i < length; i++) value += bytes[at + i] * 2 ** (8 * i);

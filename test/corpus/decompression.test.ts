@@ -199,7 +199,7 @@ test('zstd: windows larger than 128 MiB and dictionaries are refused', async () 
   const complaints = [
     // 2^27 bytes and an eighth; a dictionary of one byte; 2^63 bytes in one segment.
     { header: frame(0, (17 << 3) | 1), got: '150994944' },
-    { header: frame(0x21, 7, 0), got: 'one that needs dictionary 7' },
+    { header: frame(0x21, 7, 0), got: 'one with dictionary 7' },
     { header: frame(0xe0, 0, 0, 0, 0, 0, 0, 0, 0x80), got: String(2 ** 63) },
   ];
   for (const { header, got } of complaints) {
