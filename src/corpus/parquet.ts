@@ -10,17 +10,19 @@ import { type ColumnMetaData, type Compressors, type PageHeader, parquetMetadata
 import { parquetHeader } from 'hyparquet/src/column.js';
 import { decompressPage } from 'hyparquet/src/datapage.js';
 import { compressors as scripts } from 'hyparquet-compressors';
+import { unlz4 } from './lz4.js';
 import { checkCount, countPresent, readHybrid, readPlain, readValues, spread } from './parquetValues.js';
 import type { Rows } from './rows.js';
 import { TableFault, type TableFile, type TablePlan, viewOf, wrongColumn } from './tableFile.js';
 import { unzstdAtOnce } from './zstd.js';
 
-/** The runtime's own, where it has one: several times as fast as script. */
+/** The runtime's own, where it has one: faster than script. */
 const compressors: Compressors = {
   ...scripts,
   GZIP: (input, length) => gunzipSync(input, { maxOutputLength: Math.max(1, length) }),
   BROTLI: (input, length) => brotliDecompressSync(input, { maxOutputLength: Math.max(1, length) }),
   ZSTD: unzstdAtOnce,
+  LZ4_RAW: unlz4,
 };
 
 const magic = 'PAR1';
