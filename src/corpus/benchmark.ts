@@ -78,7 +78,12 @@ const plain = { profile: 'huggingface', lowercase: true, documents: 'blank-line'
 async function measureTokenizer(files: InputFile[], vocabularyPath: string, times: number): Promise<number> {
   const { vocabulary, settings } = readSource(vocabularyPath, plain);
   const encoder = new WordPieceEncoder(compileTextModule(), compileTables(vocabulary, settings));
-  const reader = new TaskReader({ textField: 'text', skipsErrors: false, jsonModule: compileJsonModule() });
+  const reader = new TaskReader({
+    textField: 'text',
+    skipsErrors: false,
+    jsonModule: compileJsonModule(),
+    temporaryFolder: os.tmpdir(),
+  });
   const start = performance.now();
   for (let time = 0; time < times; time++) {
     for (const range of [...planTasks(files)].flat()) {

@@ -180,7 +180,13 @@ class Preparation {
     this.workerData = {
       module: compileTextModule(),
       tables: compileTables(vocabulary, tokenizer),
-      reader: { textField, maxDocumentBytes, skipsErrors, jsonModule: compileJsonModule() },
+      reader: {
+        textField,
+        maxDocumentBytes,
+        skipsErrors,
+        jsonModule: compileJsonModule(),
+        temporaryFolder: journal.spills,
+      },
       tokenizer: {
         documents,
         countsBytes: maxDocumentBytes !== undefined,

@@ -2,12 +2,16 @@
  * Reads a range of a corpus as text, whatever its format and compression: the one place that knows all readers.
  * One reader a worker; its buffers are used again from range to range.
  */
+import { rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import type { Skipped } from '../dataset/manifest.js';
 import { type Complaint, GalvaniError } from '../errors.js';
-import { Damage, decompress } from './decompression.js';
+import { Damage, decompress, decompressInto } from './decompression.js';
 import { JsonLineReader } from './jsonLines.js';
 import { cutLines, LineReader, type Lines, mostLineBytes } from './lines.js';
 import { defaultRangeBytes, type Range } from './ranges.js';
+import { readRows, type TableRange } from './tables.js';
 import type { Refuse, Texts } from './texts.js';
 
 export interface ReaderRules {
@@ -19,6 +23,8 @@ export interface ReaderRules {
   skipsErrors: boolean;
   /** The compiled json module. */
   jsonModule: WebAssembly.Module;
+  /** Where compressed tables are laid out, one a worker. */
+  temporaryFolder: string;
 }
 
 export class TaskReader {
@@ -48,7 +54,34 @@ export class TaskReader {
   }
 
   private async *readWhole(range: Range, refuse: Refuse): AsyncGenerator<Texts> {
+    const { format } = range;
+    if (format === 'parquet' || format === 'arrow') {
+      yield* this.readTable({ ...range, format }, refuse);
+      return;
+    }
     for await (const lines of this.readLines(range, refuse)) yield* this.textsOf(withoutMark(lines), range, refuse);
+  }
+
+  /** A compressed one is decompressed into a file first: readers of tables go to and fro. */
+  private async *readTable(range: Range & Pick<TableRange, 'format'>, refuse: Refuse): AsyncGenerator<Texts> {
+    const { path, format, compression, offset, length } = range;
+    const { textField, temporaryFolder } = this.rules;
+    if (compression === undefined) yield* readRows({ path, format, offset, length }, textField, refuse);
+    else {
+      const plain = join(temporaryFolder, `galvani-table-${process.pid}-${threadId}`);
+      try {
+        await decompressInto(path, compression, plain);
+        const { size } = await stat(plain);
+        yield* readRows({ path: plain, format, offset: 0, length: size }, textField, refuse);
+      } catch (error) {
+        if (error instanceof Damage) throw unreadableRecord(`${path}, byte ${error.offset}`, error.complaint);
+        if (!(error instanceof GalvaniError)) throw error;
+        throw new GalvaniError({ ...error.parts, where: error.parts.where?.replace(plain, path) });
+      } finally {
+        await rm(plain, { force: true });
+      }
+    }
+    this.onBytes(length);
   }
 
   private async *readLines(range: Range, refuse: Refuse): AsyncGenerator<Lines> {

@@ -4,6 +4,7 @@
  * their counts alone: not on threads, order or cuts. Memory: on each thread a range and its words; on the main thread 37 to 74
  * bytes a distinct word, and what the learner needs: 1.0 to 1.4 GB in all for 6.5 million distinct words in 1.15 GB of text.
  */
+import os from 'node:os';
 import { compileTextModule } from '../text/encoder.js';
 import { type LearningSettings, learnVocabulary } from '../text/learner.js';
 import { type Fit, measureFit } from '../text/measurement.js';
@@ -76,7 +77,7 @@ async function countWords(
   const workerData: CountingWorkerData = {
     module,
     tables: compileTables(Vocabulary.fromPieces(['[UNK]']), tokenizer),
-    reader: { textField, skipsErrors: false, jsonModule: compileJsonModule() },
+    reader: { textField, skipsErrors: false, jsonModule: compileJsonModule(), temporaryFolder: os.tmpdir() },
   };
   const tasks = [...planTasks(files, rangeBytes)];
   const bytesTotal = files.reduce((sum, file) => sum + file.bytes, 0);

@@ -1,6 +1,6 @@
 /** `prepare` on every kind of input: the same documents whatever they were read from, and what is wrong in them is told. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -12,6 +12,7 @@ import type { Manifest } from '../../src/dataset/manifest.js';
 import { verifyDataset } from '../../src/dataset/verification.js';
 import { exitCodes } from '../../src/errors.js';
 import type { Documents } from '../dataset/synthetic.js';
+import { needPython } from '../python.js';
 import { assertDocuments, expectDocuments, readDocuments, vocabularyText } from './words.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-formats-'));
@@ -19,6 +20,8 @@ after(() => rmSync(folder, { recursive: true }));
 const vocabulary = path.join(folder, 'vocab.txt');
 writeFileSync(vocabulary, vocabularyText);
 const galvani = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
+
+const { python, skip } = needPython('pyarrow');
 
 let made = 0;
 const fresh = (name = 'd') => path.join(folder, `${name}${made++}`);
@@ -100,6 +103,33 @@ test('more blocks than should wait in memory go by a file, and leave none', asyn
   assertDocuments(documents.slice(-1), [[[5, 6, 7]]], 'the last');
   assert.ok(!readdirSync(path.dirname(output)).some((name) => name.startsWith(path.basename(output) + '.')));
   await assert.rejects(run(writeFiles({ 'a.txt.gz': 'no gzip' })), /a\.txt\.gz, byte 0\)/);
+});
+
+test('rows of Arrow and Parquet files are documents, compressed or not, for any cut', { skip }, async () => {
+  const directory = writeFiles({ 'records.json': JSON.stringify(records) });
+  const script = `
+import json, sys, pyarrow as pa, pyarrow.parquet as pq
+rows = json.load(open(sys.argv[1] + '/records.json')) * 3
+table = pa.Table.from_pylist(rows)
+pq.write_table(table, sys.argv[1] + '/a.parquet', row_group_size=4)
+with pa.ipc.new_file(sys.argv[1] + '/b.arrow', table.schema) as writer: writer.write_table(table, max_chunksize=4)
+with pa.ipc.new_stream(sys.argv[1] + '/c.arrow', table.schema) as writer: writer.write_table(table, max_chunksize=4)
+with pa.CompressedOutputStream(sys.argv[1] + '/d.parquet.zst', 'zstd') as sink: pq.write_table(table, sink)`;
+  execFileSync(python, ['-c', script, directory]);
+  const wanted = Array.from({ length: 12 }, () => expected).flat();
+  for (const [textField, rangeBytes] of [
+    ['text', 1 << 20],
+    ['meta.text', 300],
+  ] as const) {
+    assertDocuments((await run(directory, { textField, rangeBytes })).documents, wanted, textField);
+  }
+  await assert.rejects(run(directory, { textField: 'body' }), /a\.parquet/);
+  const whole = readFileSync(path.join(directory, 'd.parquet.zst'));
+  writeFileSync(path.join(directory, 'd.parquet.zst'), whole.subarray(0, whole.length - 9));
+  await assert.rejects(run(directory), /d\.parquet\.zst, byte \d+\)/);
+  const { documents, manifest } = await run(directory, { skipsErrors: true });
+  assertDocuments(documents, wanted.slice(expected.length * 3), 'what is whole');
+  assert.equal(manifest.skipped[0].input, 'd.parquet.zst');
 });
 
 test('globs, files in their order, and what is no text', async () => {

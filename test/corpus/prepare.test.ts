@@ -115,7 +115,12 @@ for (const rule of rules) {
     for (let rangeBytes = 1; rangeBytes <= files[0].bytes + 1; rangeBytes++) {
       const output = fresh();
       mkdirSync(output);
-      const reader = new TaskReader({ textField: 'text', skipsErrors: false, jsonModule: compileJsonModule() });
+      const reader = new TaskReader({
+        textField: 'text',
+        skipsErrors: false,
+        jsonModule: compileJsonModule(),
+        temporaryFolder: folder,
+      });
       const tokenizer = new TaskTokenizer(reader, encoder, rules);
       const writer = new DatasetWriter(output, options);
       for (const task of planTasks(files, rangeBytes)) {
