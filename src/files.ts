@@ -66,6 +66,8 @@ export async function sha256File(file: string): Promise<string> {
 
 /** One system call moves at most 2 GiB. */
 const mostBytes = 1 << 30;
+/** … and takes at most so many pieces (IOV_MAX). */
+const mostPieces = 1024;
 
 /** `FileHandle.write` may take a part of what it is given; this goes on until all of it is written. */
 export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -73,6 +75,29 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array): Promise
   while (done < bytes.byteLength) {
     const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.byteLength - done, mostBytes));
     done += bytesWritten;
+  }
+}
+
+/** Flush a file that was written to the disk, and close it. */
+export async function syncAndClose(handle: FileHandle, file: string): Promise<void> {
+  try {
+    await handle.sync();
+  } catch (error) {
+    throw explainWriteError(error, file);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Write pieces one behind the other with as few system calls as that takes. */
+export async function writePieces(handle: FileHandle, pieces: readonly Uint8Array[]): Promise<void> {
+  for (let first = 0; first < pieces.length; first += mostPieces) {
+    const some = pieces.slice(first, first + mostPieces);
+    let { bytesWritten } = await handle.writev(some);
+    for (const piece of some) {
+      if (bytesWritten < piece.byteLength) await writeFully(handle, piece.subarray(bytesWritten));
+      bytesWritten = Math.max(0, bytesWritten - piece.byteLength);
+    }
   }
 }
 

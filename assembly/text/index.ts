@@ -5,5 +5,6 @@
 export { encode, getLineCount } from './encode';
 export { writeWords } from './normalize';
 export { encodeWithOffsets, getUnit } from './offsets';
+export { countIds, packIds } from './pack';
 export { open, takeUnknownCount, workBytes } from './state';
 export { dropInvalid } from './utf8';

@@ -19,6 +19,7 @@ import { compileTextModule } from '../text/encoder.js';
 import { type Profile, profiles } from '../text/profile.js';
 import { readSource, type TokenizerSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
+import { giveBack, unpack } from './crates.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
 import { type Arguments, Journal } from './journal.js';
 import { compileJsonModule } from './jsonLines.js';
@@ -191,8 +192,8 @@ class Preparation {
         documents,
         countsBytes: maxDocumentBytes !== undefined,
         idType: this.idType,
-        vocabularySize: vocabulary.size,
       },
+      vocabularySize: vocabulary.size,
       spillFolder: journal.spills,
       counters: this.counters,
     };
@@ -245,7 +246,7 @@ class Preparation {
         else if (done < borders + length) await this.writer.append(cutBlock(block, done - borders, length));
         borders += length;
       }
-      this.writer.addCounts(tokens.counts);
+      this.end(tokens);
       done = -1;
     }
     if (end < tasks.length && first < end && !isInRest && !beginsDocument(tasks[end])) await this.addRest(end);
@@ -261,6 +262,7 @@ class Preparation {
         await this.writer.append(rest);
         if (isLast) return;
       }
+      this.end(tokens, false);
     }
   }
 
@@ -271,7 +273,7 @@ class Preparation {
     const stream = planStream(process.stdin, format, rangeBytes, limit);
     for await (const tokens of this.tokenize(stream.tasks)) {
       for await (const block of this.blocksOf(tokens)) await this.writer.append(block);
-      this.writer.addCounts(tokens.counts);
+      this.end(tokens);
     }
     this.description.inputs.push({ name: standardInput, bytes: stream.bytes() });
   }
@@ -289,9 +291,16 @@ class Preparation {
     });
   }
 
-  private async *blocksOf({ block, spill }: TaskTokens): AsyncGenerator<TokenBlock> {
-    if (block) yield block;
+  /** Each is valid until the next one is asked for. */
+  private async *blocksOf({ spill, crate }: TaskTokens): AsyncGenerator<TokenBlock> {
     if (spill) yield* readSpill(spill, this.idType);
+    yield unpack(crate, this.idType).block;
+  }
+
+  /** All that is wanted of a task has been taken out. */
+  private end({ crate, counts }: TaskTokens, isCounted = true): void {
+    if (isCounted) this.writer.addCounts({ ...counts, pieces: unpack(crate, this.idType).pieces });
+    giveBack(crate);
   }
 
   private report(): void {

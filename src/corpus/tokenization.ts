@@ -13,12 +13,19 @@ import type { Texts } from './texts.js';
 /** A block is handed on when it has so many: 4 MiB of ids where they take two bytes. */
 const blockTokens = 1 << 21;
 
+const noCounts = new Uint32Array(0);
+
 export interface TokenizerRules {
   documents: DocumentRule;
   /** Whether blocks say how long documents are. */
   countsBytes: boolean;
   idType: Manifest['idType'];
-  vocabularySize: number;
+}
+
+export interface LastBlock {
+  block: TokenBlock;
+  /** Of all blocks of the task. */
+  counts: TextCounts;
 }
 
 export class TaskTokenizer {
@@ -32,6 +39,7 @@ export class TaskTokenizer {
 
   constructor(
     private readonly reader: TaskReader,
+    /** Made with the size of its vocabulary. */
     private readonly encoder: WordPieceEncoder,
     private readonly rules: TokenizerRules,
   ) {
@@ -39,23 +47,25 @@ export class TaskTokenizer {
     this.ids = new Column<TokenIds>(isShort ? new Uint16Array(1 << 12) : new Uint32Array(1 << 12));
   }
 
-  /** The blocks of a task, one at least, and its counts at the end. The arrays are their own: they may go to another thread. */
-  async *tokenize(task: Task): AsyncGenerator<TokenBlock, TextCounts> {
+  /** The blocks of a task, each valid until the next one is asked for; at the end the last one and what the text came to. */
+  async *tokenize(task: Task): AsyncGenerator<TokenBlock, LastBlock> {
     const { droppedBytes } = this.encoder;
-    const pieces = new Uint32Array(this.rules.vocabularySize);
-    this.counts = { pieces, lines: 0, droppedBytes: 0, errors: 0, skipped: [] };
+    this.counts = { pieces: noCounts, lines: 0, droppedBytes: 0, errors: 0, skipped: [] };
     this.clear();
     for (const range of task) {
       if (range.offset === 0) this.addBorder();
       for await (const texts of this.reader.read(range, (skipped) => this.skip(skipped))) {
         this.addTexts(texts);
-        if (this.ids.length >= blockTokens) yield this.takeBlock();
+        if (this.ids.length < blockTokens) continue;
+        yield this.takeBlock();
+        this.clear();
       }
     }
-    yield this.takeBlock();
+    const block = this.takeBlock();
+    this.counts.pieces = this.encoder.takeCounts();
     // The encoder counts over all its calls.
     this.counts.droppedBytes = this.encoder.droppedBytes - droppedBytes;
-    return this.counts;
+    return { block, counts: this.counts };
   }
 
   private skip(skipped: Skipped): void {
@@ -63,52 +73,43 @@ export class TaskTokenizer {
     if (this.counts.skipped.length < mostSkippedListed) this.counts.skipped.push(skipped);
   }
 
-  private addTexts(texts: Texts): void {
-    const { ids, lineEnds } = this.encoder.encodeLines(texts.bytes);
-    if (texts.recordLines) this.addRecords(texts.bytes, texts.recordLines, lineEnds);
-    else this.addLines(texts.bytes, lineEnds);
-    // A 16-bit column keeps the low halves, which are the ids: the vocabulary fits.
-    this.ids.append(ids as TokenIds);
-    if (texts.overlongBytes === undefined) return;
-    this.openBytes += texts.overlongBytes;
+  private addTexts({ bytes, recordLines, overlongBytes }: Texts): void {
+    const lines = new LineCursor(bytes, this.ids.length, recordLines);
+    if (recordLines) this.addBorder();
+    for (const { ids, lineEnds } of this.encoder.encodeWindows(bytes)) {
+      this.addLines(lineEnds, lines);
+      this.ids.append(ids);
+    }
+    if (overlongBytes === undefined) return;
+    this.openBytes += overlongBytes;
     if (this.rules.documents === 'line') this.addBorder();
   }
 
-  private addLines(bytes: Uint8Array, lineEnds: Uint32Array): void {
+  /** @param lineEnds in ids from the beginning of the texts. */
+  private addLines(lineEnds: Uint32Array, lines: LineCursor): void {
     const { documents, countsBytes } = this.rules;
-    const before = this.ids.length;
-    let end = 0;
-    let byte = 0;
+    const { recordLines, firstId } = lines;
+    const endsAtLine = recordLines === undefined && documents === 'line';
+    const endsAtBlank = recordLines === undefined && documents === 'blank-line';
+    const ends = this.lineEnds.room(lineEnds.length);
+    let count = this.lineEnds.length;
+    let { end } = lines;
     for (let line = 0; line < lineEnds.length; line++) {
-      const isBlank = lineEnds[line] === end;
-      end = lineEnds[line];
-      if (!isBlank) this.lineEnds.push(before + end);
+      const lineEnd = lineEnds[line];
+      const isBlank = lineEnd === end;
+      end = lineEnd;
+      if (!isBlank) ends[count++] = firstId + end;
       if (countsBytes) {
-        const lineEnd = endOfLine(bytes, byte);
-        if (documents !== 'blank-line' || !isBlank) this.openBytes += lineEnd - byte;
-        byte = lineEnd + 1;
+        const lineBytes = lines.nextLine();
+        if (!endsAtBlank || !isBlank) this.openBytes += lineBytes;
       }
-      if (documents === 'line' || (documents === 'blank-line' && isBlank)) this.addBorder();
-    }
-  }
-
-  private addRecords(bytes: Uint8Array, recordLines: Uint32Array, lineEnds: Uint32Array): void {
-    const before = this.ids.length;
-    this.addBorder();
-    let end = 0;
-    let byte = 0;
-    let line = 0;
-    for (const lines of recordLines) {
-      for (const last = line + lines; line < last; line++) {
-        if (lineEnds[line] !== end) this.lineEnds.push(before + lineEnds[line]);
-        end = lineEnds[line];
-        if (!this.rules.countsBytes) continue;
-        const lineEnd = endOfLine(bytes, byte);
-        this.openBytes += lineEnd - byte;
-        byte = lineEnd + 1;
+      if (endsAtLine || (endsAtBlank && isBlank) || (recordLines !== undefined && lines.endsRecord())) {
+        this.lineEnds.length = count;
+        this.addBorder();
       }
-      this.addBorder();
     }
+    this.lineEnds.length = count;
+    lines.end = end;
   }
 
   /** A border before the next line that holds a token, unless there is one already. */
@@ -123,15 +124,12 @@ export class TaskTokenizer {
   private takeBlock(): TokenBlock {
     this.textBytes.push(this.openBytes);
     const block: TokenBlock = {
-      ids: this.ids.view().slice() as TokenIds,
-      lineEnds: this.lineEnds.view().slice(),
-      borders: this.borders.view().slice(),
+      ids: this.ids.view(),
+      lineEnds: this.lineEnds.view(),
+      borders: this.borders.view(),
       ...(this.rules.countsBytes && { textBytes: Float64Array.from(this.textBytes) }),
     };
-    const { pieces } = this.counts;
-    for (let i = 0; i < block.ids.length; i++) pieces[block.ids[i]]++;
     this.counts.lines += block.lineEnds.length;
-    this.clear();
     return block;
   }
 
@@ -142,7 +140,35 @@ export class TaskTokenizer {
   }
 }
 
-function endOfLine(bytes: Uint8Array, from: number): number {
-  const found = bytes.indexOf(0x0a, from);
-  return found < 0 ? bytes.length : found;
+/** Where the lines of some texts are, while their ids come window by window. */
+class LineCursor {
+  /** Ids of the texts up to the last line end. */
+  end = 0;
+  private byte = 0;
+  private record = 0;
+  private linesOfRecord = 0;
+
+  /** @param firstId where the ids of the texts begin in the block. */
+  constructor(
+    private readonly bytes: Uint8Array,
+    readonly firstId: number,
+    readonly recordLines: Uint32Array | undefined,
+  ) {}
+
+  /** Bytes of the next line, without its end. */
+  nextLine(): number {
+    const found = this.bytes.indexOf(0x0a, this.byte);
+    const end = found < 0 ? this.bytes.length : found;
+    const length = end - this.byte;
+    this.byte = end + 1;
+    return length;
+  }
+
+  /** Whether a record ends with the next line. */
+  endsRecord(): boolean {
+    if (++this.linesOfRecord < (this.recordLines?.[this.record] ?? 0)) return false;
+    this.record++;
+    this.linesOfRecord = 0;
+    return true;
+  }
 }

@@ -5,15 +5,17 @@ import { workerData } from 'piscina';
 import type { TextCounts, TokenBlock } from '../dataset/block.js';
 import { WordPieceEncoder } from '../text/encoder.js';
 import { type Answer, answer } from './answer.js';
+import { type Crate, CrateStore } from './crates.js';
 import type { Task } from './ranges.js';
 import { type ReaderRules, TaskReader } from './reader.js';
 import { SpillWriter } from './spill.js';
-import { TaskTokenizer, type TokenizerRules } from './tokenization.js';
+import { type LastBlock, TaskTokenizer, type TokenizerRules } from './tokenization.js';
 
 export interface WorkerData {
   /** The compiled text module, and the vocabulary's tables for it. */
   module: WebAssembly.Module;
   tables: Uint8Array;
+  vocabularySize: number;
   reader: ReaderRules;
   tokenizer: TokenizerRules;
   /** Where blocks go that should not wait in memory. */
@@ -22,50 +24,55 @@ export interface WorkerData {
   counters: BigInt64Array;
 }
 
-/** What a task came to: its only block, or the file that they are in (spill.ts). */
+/** What a task came to: its last block and the counts of its pieces in a crate, and in a file the blocks before (spill.ts). */
 export interface TaskTokens {
-  block?: TokenBlock;
+  crate: Crate;
   spill?: string;
-  counts: TextCounts;
+  counts: Omit<TextCounts, 'pieces'>;
 }
 
-const { module, tables, reader: readerRules, tokenizer: rules, spillFolder, counters } = workerData as WorkerData;
+const {
+  module,
+  tables,
+  vocabularySize,
+  reader: readerRules,
+  tokenizer: rules,
+  spillFolder,
+  counters,
+} = workerData as WorkerData;
 const reader = new TaskReader(readerRules, (bytes) => Atomics.add(counters, 0, BigInt(bytes)));
-const tokenizer = new TaskTokenizer(reader, new WordPieceEncoder(module, tables), rules);
+const tokenizer = new TaskTokenizer(reader, new WordPieceEncoder(module, tables, vocabularySize), rules);
+const crates = new CrateStore();
 let spills = 0;
 
 export default function tokenizeTask(task: Task): Promise<Answer<TaskTokens>> {
   return answer(
     () => tokenize(task),
-    ({ block, counts }) => [counts.pieces, ...(block ? arraysOf(block) : [])],
+    () => [],
   );
 }
 
 async function tokenize(task: Task): Promise<TaskTokens> {
-  const blocks = counted(tokenizer.tokenize(task));
-  const first = await blocks.next();
-  if (first.done) throw new Error('internal: a task without a block');
+  const blocks = tokenizer.tokenize(task);
   let next = await blocks.next();
-  if (next.done) return { block: first.value, counts: next.value };
-  const spill = path.join(spillFolder, `spill-${threadId}-${spills++}`);
-  const writer = await SpillWriter.create(spill);
-  try {
-    for (await writer.write(first.value); !next.done; next = await blocks.next()) await writer.write(next.value);
-  } finally {
-    await writer.close();
+  const spill = next.done ? undefined : path.join(spillFolder, `spill-${threadId}-${spills++}`);
+  if (spill !== undefined) {
+    const writer = await SpillWriter.create(spill);
+    try {
+      for (; !next.done; next = await blocks.next()) {
+        countTokens(next.value);
+        await writer.write(next.value);
+      }
+    } finally {
+      await writer.close();
+    }
   }
-  return { spill, counts: next.value };
+  const { block, counts } = (next as IteratorReturnResult<LastBlock>).value;
+  countTokens(block);
+  const { pieces, ...others } = counts;
+  return { spill, crate: crates.pack({ block, pieces }), counts: others };
 }
 
-async function* counted(blocks: AsyncGenerator<TokenBlock, TextCounts>): AsyncGenerator<TokenBlock, TextCounts> {
-  for (;;) {
-    const next = await blocks.next();
-    if (next.done) return next.value;
-    Atomics.add(counters, 1, BigInt(next.value.ids.length));
-    yield next.value;
-  }
-}
-
-function arraysOf({ ids, lineEnds, borders, textBytes }: TokenBlock): ArrayBufferView[] {
-  return [ids, lineEnds, borders, ...(textBytes ? [textBytes] : [])];
+function countTokens({ ids }: TokenBlock): void {
+  Atomics.add(counters, 1, BigInt(ids.length));
 }

@@ -15,6 +15,12 @@ export class Column<A extends Numbers> {
     return this.values[index];
   }
 
+  /** The values themselves, with room for so many more: whoever writes there sets `length`. */
+  room(more: number): A {
+    this.reserve(this.length + more);
+    return this.values;
+  }
+
   /** Move the values [start, end) so that they begin at `to`. */
   move(to: number, start: number, end: number): void {
     if (to !== start) this.values.copyWithin(to, start, end);

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
-import { explainWriteError, readFully, writeFully } from '../files.js';
+import { explainWriteError, readFully, syncAndClose, writeFully } from '../files.js';
 import type { TokenIds } from './block.js';
 import { damaged } from './damage.js';
 import { hashBytes, hashIds, hashWords } from './hash.js';
@@ -56,16 +56,9 @@ export class HashesWriter {
     }
   }
 
-  /** Flush to the disk. @returns the SHA-256 of the file, in hex. */
-  async close(): Promise<string> {
-    try {
-      await this.handle.sync();
-    } catch (error) {
-      throw explainWriteError(error, this.file);
-    } finally {
-      await this.handle.close();
-    }
-    return this.sum.digest('hex');
+  /** Begin to flush to the disk. @returns the SHA-256 of the file, in hex, and when it is there. */
+  close(): { sum: string; synced: Promise<void> } {
+    return { sum: this.sum.digest('hex'), synced: syncAndClose(this.handle, this.file) };
   }
 
   async abandon(): Promise<void> {

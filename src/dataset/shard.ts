@@ -24,7 +24,7 @@ import {
 } from 'apache-arrow';
 import { Footer } from 'apache-arrow/ipc/metadata/file';
 import { type RecordBatch as BatchMetadata, Message } from 'apache-arrow/ipc/metadata/message';
-import { explainWriteError, readFully, writeFully } from '../files.js';
+import { explainWriteError, readFully, syncAndClose, writePieces } from '../files.js';
 import type { TokenIds } from './block.js';
 import { HashesWriter, hashesFileOf } from './hashes.js';
 import type { Manifest } from './manifest.js';
@@ -60,10 +60,11 @@ class ChunkQueue extends AsyncByteQueue {
   }
 }
 
-/** SHA-256 of a shard's two files, in hex. */
-export interface ShardSums {
-  shard: string;
-  hashes: string;
+export interface WrittenShard {
+  /** SHA-256 of the two files, in hex. */
+  sums: { shard: string; hashes: string };
+  /** Resolves when they are on the disk, which takes a while. */
+  synced: Promise<void>;
 }
 
 /** Writes a shard, and the hashes of its documents beside it (hashes.ts). */
@@ -106,17 +107,15 @@ export class ShardWriter {
     await this.hashes.write(rows.ids, rows.idOffsets);
   }
 
-  /** Write the footer and flush both files to the disk. */
-  async close(): Promise<ShardSums> {
+  /** Write the footer, and begin to flush both files to the disk. */
+  async close(): Promise<WrittenShard> {
     this.arrow.close();
     await this.drain();
-    try {
-      await this.handle.sync();
-    } catch (error) {
-      throw explainWriteError(error, this.file);
-    }
-    await this.handle.close();
-    return { shard: this.hash.digest('hex'), hashes: await this.hashes.close() };
+    const { sum, synced } = this.hashes.close();
+    return {
+      sums: { shard: this.hash.digest('hex'), hashes: sum },
+      synced: Promise.all([syncAndClose(this.handle, this.file), synced]).then(() => {}),
+    };
   }
 
   async abandon(): Promise<void> {
@@ -126,11 +125,12 @@ export class ShardWriter {
 
   private async drain(): Promise<void> {
     try {
-      for (const chunk of this.queue.take()) {
+      const chunks = this.queue.take();
+      for (const chunk of chunks) {
         this.hash.update(chunk);
         this.bytes += chunk.byteLength;
-        await writeFully(this.handle, chunk);
       }
+      await writePieces(this.handle, chunks);
     } catch (error) {
       throw explainWriteError(error, this.file);
     }

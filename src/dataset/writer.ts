@@ -76,6 +76,8 @@ export class DatasetWriter {
   private open = 0;
   private openBytes = 0;
   private isFinishing = false;
+  /** The shard before is on its way to the disk while the next one is filled. */
+  private syncing: Promise<void> = Promise.resolve();
   private shard: ShardWriter | undefined;
   private readonly pieces: Float64Array;
   private readonly shards: Manifest['shards'];
@@ -125,18 +127,27 @@ export class DatasetWriter {
     let line = 0;
     for (let b = 0; b < borders.length; b++) {
       const border = borders[b];
-      for (; line < border; line++) this.lineEnds.push(lineEnds[line] + before - this.open);
+      line = this.addLines(lineEnds, line, border, before - this.open);
       this.openBytes += textBytes?.[b] ?? 0;
       this.next.border++;
       this.closeDocument(border === 0 ? before : before + lineEnds[border - 1]);
       if (this.isBatchFull()) await this.writeBatch();
     }
-    for (; line < lineEnds.length; line++) this.lineEnds.push(lineEnds[line] + before - this.open);
+    this.addLines(lineEnds, line, lineEnds.length, before - this.open);
     this.openBytes += textBytes?.[borders.length] ?? 0;
     // Its end will find it too long still; until then it need not be held.
     if (this.isTooLong()) this.forgetOpen(this.ids.length);
     this.checkOpenDocument();
     this.compact();
+  }
+
+  /** Lines [line, end) of a block whose ends are `shift` tokens further on in the open document. @returns `end` */
+  private addLines(lineEnds: Uint32Array, line: number, end: number, shift: number): number {
+    const ends = this.lineEnds.room(end - line);
+    let count = this.lineEnds.length;
+    for (; line < end; line++) ends[count++] = lineEnds[line] + shift;
+    this.lineEnds.length = count;
+    return end;
   }
 
   /** What the text of the tasks came to whose blocks were given. */
@@ -160,6 +171,7 @@ export class DatasetWriter {
     this.closeDocument(this.ids.length);
     if (this.kept > this.batchStart) await this.writeBatch();
     await this.closeShard();
+    await this.syncing;
     const manifest = this.manifest();
     await this.writeFile(vocabularyFile, this.options.vocabulary.bytes);
     await this.writeFile(tokenCountsFile, printTokenCounts(this.pieces));
@@ -172,6 +184,7 @@ export class DatasetWriter {
   async abandon(): Promise<void> {
     await this.shard?.abandon();
     this.shard = undefined;
+    await this.syncing.catch(() => {});
   }
 
   /** A document without a token is no row. */
@@ -278,16 +291,28 @@ export class DatasetWriter {
     if (this.shard === undefined) return;
     const file = shardFileAt(this.shards.length);
     const { rows, tokens } = this.shard;
-    const sums = await this.shard.close();
+    const { sums, synced } = await this.shard.close();
     this.sums.set(file, sums.shard).set(hashesFileOf(file), sums.hashes);
     this.shards.push({ file, rows, tokens, bytes: this.shard.bytes });
     this.shard = undefined;
-    if (!this.isFinishing) await this.options.onShard?.(this.state());
+    const state = this.isFinishing ? undefined : this.state();
+    await this.syncing;
+    this.syncing = synced.then(() => state && this.options.onShard?.(state));
+    this.syncing.catch(() => {}); // whoever waits for it hears of it
   }
 
   private state(): WriterState {
-    const { shards, lines, droppedBytes, leftOut, skipped, next } = this;
-    return { shards, sums: [...this.sums], pieces: [...this.pieces], lines, droppedBytes, leftOut, skipped, next };
+    const { lines, droppedBytes } = this;
+    return {
+      shards: [...this.shards],
+      sums: [...this.sums],
+      pieces: [...this.pieces],
+      lines,
+      droppedBytes,
+      leftOut: { ...this.leftOut },
+      skipped: [...this.skipped],
+      next: { ...this.next },
+    };
   }
 
   private manifest(): Manifest {

@@ -31,6 +31,8 @@ export interface TextExports {
   getUnit(): number;
   takeUnknownCount(): number;
   writeWords(pos: number, end: number, dst: number): number;
+  countIds(ids: number, count: number, even: number, odd: number): void;
+  packIds(ids: number, count: number): void;
 }
 
 /** Read and compile dist/assembly/text.wasm. About 5 ms. */
@@ -42,6 +44,14 @@ export interface EncodedLines {
   /** Ids of all lines, one after the other. */
   ids: Uint32Array;
   /** For each line the number of ids up to its end. Lines end at LF; a last line without LF counts, an empty rest does not. */
+  lineEnds: Uint32Array;
+}
+
+/** Some of a text's ids, in order. */
+export interface EncodedWindow {
+  /** Of 16 bits where the encoder was made for so few pieces. */
+  ids: Uint16Array | Uint32Array;
+  /** Ends of the lines that end in the window, in ids from the beginning of the text. */
   lineEnds: Uint32Array;
 }
 
@@ -58,6 +68,7 @@ export class WordPieceEncoder {
   droppedBytes = 0;
 
   readonly #kernel: TextExports;
+  readonly #countsPtr: number; // two tables of the counts of pieces
   readonly #windowPtr: number; // everything before it is fixed: tables, and what the kernel works in
   readonly #utf8 = new TextEncoder();
   #capacity = 0; // bytes of the window
@@ -67,7 +78,12 @@ export class WordPieceEncoder {
   #ids = new GrowingWords();
   #lineEnds = new GrowingWords();
 
-  constructor(module: WebAssembly.Module, tables: Uint8Array) {
+  /** @param countedPieces size of the vocabulary where `encodeWindows` is to be used. */
+  constructor(
+    module: WebAssembly.Module,
+    tables: Uint8Array,
+    private readonly countedPieces = 0,
+  ) {
     this.#kernel = new WebAssembly.Instance(module, {
       env: {
         abort: () => {
@@ -77,7 +93,8 @@ export class WordPieceEncoder {
     }).exports as unknown as TextExports;
     const tablesPtr = pageBytes; // the first page holds the module's own constants
     const workPtr = roundUp(tablesPtr + tables.length, 64);
-    this.#windowPtr = workPtr + this.#kernel.workBytes();
+    this.#countsPtr = workPtr + this.#kernel.workBytes();
+    this.#windowPtr = roundUp(this.#countsPtr + 8 * countedPieces, 64);
     this.#reserve(pageBytes);
     new Uint8Array(this.#kernel.memory.buffer).set(tables, tablesPtr);
     this.#kernel.open(tablesPtr, workPtr);
@@ -124,6 +141,36 @@ export class WordPieceEncoder {
       start = end;
     }
     return { ids: this.#ids.view(), lineEnds: this.#lineEnds.view() };
+  }
+
+  /**
+   * Ids of many lines, a window at a time and every piece counted (`takeCounts`): the way to a shard. Views are valid until the
+   * next window is asked for.
+   */
+  *encodeWindows(bytes: Uint8Array): Generator<EncodedWindow> {
+    const { countIds, packIds } = this.#kernel;
+    let done = 0;
+    for (let start = 0; start < bytes.length; ) {
+      const end = findCut(bytes, start);
+      const count = this.#encodeWindow(bytes, start, end, done);
+      countIds(this.#idsPtr, count, this.#countsPtr, this.#countsPtr + 4 * this.countedPieces);
+      const isShort = this.countedPieces <= 0x10000;
+      if (isShort) packIds(this.#idsPtr, count);
+      const ids = isShort ? new Uint16Array(this.#kernel.memory.buffer, this.#idsPtr, count) : this.#idsView(count);
+      done += count;
+      yield { ids, lineEnds: this.#lineEndsView(done, end === bytes.length && endsOpen(bytes)) };
+      start = end;
+    }
+  }
+
+  /** Counts of every piece that `encodeWindows` has given since the last call, by id. */
+  takeCounts(): Uint32Array {
+    const pieces = this.countedPieces;
+    const tables = new Uint32Array(this.#kernel.memory.buffer, this.#countsPtr, 2 * pieces);
+    const counts = tables.slice(0, pieces);
+    for (let id = 0; id < pieces; id++) counts[id] += tables[pieces + id];
+    tables.fill(0);
+    return counts;
   }
 
   /** Ids of a text and where each came from: UTF-16 units of the text without its invalid bytes. The arrays are the caller's. */

@@ -101,7 +101,7 @@ for (const rule of rules) {
       return { path: path.join(directory, name), name, bytes, modified: 0, format: 'text' as const };
     });
     const tables = compileTables(Vocabulary.fromPieces(pieces), resolveSettings());
-    const encoder = new WordPieceEncoder(compileTextModule(), tables);
+    const encoder = new WordPieceEncoder(compileTextModule(), tables, pieces.length);
     const options = {
       vocabulary: { bytes: Buffer.from(vocabularyText), size: pieces.length, unknownId: 1 },
       description: {
@@ -111,7 +111,7 @@ for (const rule of rules) {
       },
       batchTokens: 5,
     };
-    const rules = { documents: rule, countsBytes: false, idType: 'uint16', vocabularySize: pieces.length } as const;
+    const rules = { documents: rule, countsBytes: false, idType: 'uint16' } as const;
     for (let rangeBytes = 1; rangeBytes <= files[0].bytes + 1; rangeBytes++) {
       const output = fresh();
       mkdirSync(output);
@@ -127,7 +127,8 @@ for (const rule of rules) {
         const blocks = tokenizer.tokenize(task);
         let next = await blocks.next();
         for (; !next.done; next = await blocks.next()) await writer.append(next.value);
-        writer.addCounts(next.value);
+        await writer.append(next.value.block);
+        writer.addCounts(next.value.counts);
       }
       const manifest = await writer.finish();
       assertDocuments(readDocuments(output), expected, `ranges of ${rangeBytes} bytes`);
