@@ -63,6 +63,9 @@ export interface WriterState {
 
 export class DatasetWriter {
   private readonly settings: Manifest['settings'];
+  private readonly maxDocumentBytes: number;
+  private readonly minTokens: number;
+  private readonly maxUnknownFraction: number;
   private readonly idType: Manifest['idType'];
   private readonly batchTokens: number;
   /** The batch's ids: those of whole documents in [0, kept); then, from `open` on, those of the open one. */
@@ -94,6 +97,9 @@ export class DatasetWriter {
   ) {
     const { vocabulary, description, batchTokens, state } = options;
     this.settings = description.settings;
+    this.maxDocumentBytes = this.settings.maxDocumentBytes ?? Number.POSITIVE_INFINITY;
+    this.minTokens = this.settings.minTokens ?? 0;
+    this.maxUnknownFraction = this.settings.maxUnknownFraction ?? 1;
     this.idType = idTypeFor(vocabulary.size);
     this.batchTokens = batchTokens ?? defaultBatchTokens;
     this.ids = new Column<TokenIds>(this.idType === 'uint16' ? new Uint16Array(1 << 16) : new Uint32Array(1 << 16));
@@ -206,15 +212,14 @@ export class DatasetWriter {
   private reasonToLeaveOut(end: number): keyof Manifest['leftOut'] | undefined {
     if (this.isTooLong()) return 'maxDocumentBytes';
     const tokens = end - this.open;
-    const { minTokens = 0, maxUnknownFraction = 1 } = this.settings;
     if (tokens === 0) return undefined;
-    if (tokens < minTokens) return 'minTokens';
-    if (maxUnknownFraction < 1 && this.countUnknown(end) > maxUnknownFraction * tokens) return 'maxUnknownFraction';
-    return undefined;
+    if (tokens < this.minTokens) return 'minTokens';
+    if (this.maxUnknownFraction === 1) return undefined;
+    return this.countUnknown(end) > this.maxUnknownFraction * tokens ? 'maxUnknownFraction' : undefined;
   }
 
   private isTooLong(): boolean {
-    return this.openBytes > (this.settings.maxDocumentBytes ?? Number.POSITIVE_INFINITY);
+    return this.openBytes > this.maxDocumentBytes;
   }
 
   private countUnknown(end: number): number {
