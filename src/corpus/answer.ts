@@ -5,10 +5,15 @@ import { type ErrorParts, GalvaniError } from '../errors.js';
 /** A result, or an error as data, since an error loses its class between threads. */
 export type Answer<R> = { result: R } | { error: ErrorParts };
 
+/** A worker is handed its next task before it has ended one; they are done one after the other. */
+let before: Promise<unknown> = Promise.resolve();
+
 /** @param arrays those of the result that are moved, not copied; each has its buffer for itself */
 export async function answer<R>(work: () => Promise<R>, arrays: (result: R) => ArrayBufferView[]): Promise<Answer<R>> {
   try {
-    const result = await work();
+    const working = before.then(work);
+    before = working.catch(() => {});
+    const result = await working;
     return Piscina.move({
       [Piscina.transferableSymbol]: arrays(result).map(({ buffer }) => buffer),
       [Piscina.valueSymbol]: { result },

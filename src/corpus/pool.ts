@@ -1,6 +1,6 @@
 /**
  * Runs tasks on a piscina pool and yields the results in the order of the tasks, however many threads there are.
- * Back-pressure: at most `threads × 2` tasks are handed out and not yet consumed, so memory stays bounded when one task
+ * Back-pressure: at most `threads × 3` tasks are handed out and not yet consumed, so memory stays bounded when one task
  * is slow or the consumer is. A worker that dies is an error that names what it held; leaving the loop early, by error,
  * `break` or signal, ends the threads.
  */
@@ -29,6 +29,8 @@ export async function* runInOrder<T, R>(
     minThreads: threads,
     maxThreads: threads,
     atomics: 'sync',
+    // A worker has its next task when it ends one, also while this thread is busy.
+    concurrentTasksPerWorker: 2,
   });
   // Ends every task in flight; the loop below then says why.
   let failed: GalvaniError | undefined;
@@ -46,7 +48,7 @@ export async function* runInOrder<T, R>(
   try {
     for (;;) {
       if (failed) throw failed;
-      while (pending.length < 2 * threads) {
+      while (pending.length < 3 * threads) {
         const next = await source.next();
         if (next.done) break;
         const answer: Promise<Answer<R>> = pool.run(next.value);

@@ -2,9 +2,9 @@
  * From the text of a task to token blocks: ids, the ends of lines that hold a token, and the borders of documents.
  * A line without a token (empty, or only white space) is a blank line; a file always begins a new document; a record is one.
  */
-import type { TextCounts, TokenBlock, TokenIds } from '../dataset/block.js';
+import { mostSkippedListed, type TextCounts, type TokenBlock, type TokenIds } from '../dataset/block.js';
 import { Column } from '../dataset/column.js';
-import { type DocumentRule, type Manifest, mostSkippedListed, type Skipped } from '../dataset/manifest.js';
+import type { DocumentRule, Manifest, Skipped } from '../dataset/manifest.js';
 import type { WordPieceEncoder } from '../text/encoder.js';
 import type { Task } from './ranges.js';
 import type { TaskReader } from './reader.js';

@@ -16,6 +16,9 @@ export interface TokenBlock {
   textBytes?: Float64Array;
 }
 
+/** More are counted, but not listed. */
+export const mostSkippedListed = 10_000;
+
 /** What tokenizing found in the text of one or several blocks. */
 export interface TextCounts {
   /** Count of every piece, by id. */

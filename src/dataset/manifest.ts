@@ -12,9 +12,6 @@ export const vocabularyFile = 'vocab.txt';
 export const tokenCountsFile = 'token-counts.arrow';
 export const sumsFile = 'SHA256SUMS';
 
-/** More are counted, but not listed. */
-export const mostSkippedListed = 10_000;
-
 const count = z.int().nonnegative();
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 

@@ -12,13 +12,14 @@ import { GalvaniError } from '../errors.js';
 import { explainWriteError, publishFolder } from '../files.js';
 import { lockFolder } from '../lock.js';
 import { Vocabulary } from '../text/vocabulary.js';
+import { mostSkippedListed } from './block.js';
 import { damaged } from './damage.js';
 import { readManifest, readTokenCounts } from './dataset.js';
 import { writeFirsts } from './deduplicate.js';
 import { firstDifference } from './difference.js';
 import { hashBytes } from './hash.js';
 import { hashesFileOf } from './hashes.js';
-import { type Manifest, mostSkippedListed, nothingLeftOut, shardFileAt, vocabularyFile } from './manifest.js';
+import { type Manifest, nothingLeftOut, shardFileAt, vocabularyFile } from './manifest.js';
 import { readSums } from './sums.js';
 import { type DatasetDescription, DatasetWriter, type WriterOptions, type WriterState } from './writer.js';
 

@@ -10,14 +10,13 @@ import path from 'node:path';
 import { Field, makeData, RecordBatch, Schema, Struct, Table, tableToIPC, Uint64 } from 'apache-arrow';
 import { GalvaniError } from '../errors.js';
 import { writeFileDurably } from '../files.js';
-import type { TextCounts, TokenBlock, TokenIds } from './block.js';
+import { mostSkippedListed, type TextCounts, type TokenBlock, type TokenIds } from './block.js';
 import { Column } from './column.js';
 import { hashesFileOf } from './hashes.js';
 import {
   idTypeFor,
   type Manifest,
   manifestFile,
-  mostSkippedListed,
   nothingLeftOut,
   printManifest,
   shardFileAt,
