@@ -43,7 +43,7 @@ export async function* runInOrder<T, R>(
   pool.on('error', (cause) => fail(deadWorker(stage, 'between two ranges', cause)));
   signal?.addEventListener('abort', stop);
   if (signal?.aborted) stop();
-  const pending: { task: T; answer: Promise<Answer<R>> }[] = [];
+  const pending: { task: T; answer: Promise<Answer<R>>; isLost: boolean }[] = [];
   const source = iterate(tasks);
   try {
     for (;;) {
@@ -52,14 +52,20 @@ export async function* runInOrder<T, R>(
         const next = await source.next();
         if (next.done) break;
         const answer: Promise<Answer<R>> = pool.run(next.value);
+        const entry = { task: next.value, answer, isLost: false };
         // It is awaited when its turn comes; until then its failure is nobody's.
-        answer.catch(() => {});
-        pending.push({ task: next.value, answer });
+        answer.catch(() => {
+          entry.isLost = true;
+        });
+        pending.push(entry);
       }
       const first = pending.shift();
       if (first === undefined) return;
-      const answer = await first.answer.catch((cause) => {
-        throw failed ?? deadWorker(stage, describe(first.task), cause);
+      const answer = await first.answer.catch(async (cause) => {
+        // A worker that dies takes its next task with it, a moment later: it died in one of these.
+        await new Promise(setImmediate);
+        const lost = [first, ...pending.filter(({ isLost }) => isLost)];
+        throw failed ?? deadWorker(stage, lost.map(({ task }) => describe(task)).join(' or '), cause);
       });
       if ('error' in answer) throw new GalvaniError(answer.error);
       yield answer.result;
