@@ -10,7 +10,7 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { compileJsonModule, JsonLineReader } from '../src/corpus/jsonLines.js';
+import { compileJsonModule, JsonLineReader } from '../src/corpus/readers/jsonLines.js';
 import { median } from '../src/median.js';
 import { formatTable } from '../src/report/table.js';
 import { compileTextModule, WordPieceEncoder } from '../src/text/encoder.js';

@@ -1,4 +1,4 @@
-/** Why a line was refused, and the place in memory of the byte that shows it. src/corpus/jsonLines.ts says it in words. */
+/** Why a line was refused, and the place in memory of the byte that shows it. src/corpus/readers/jsonLines.ts says it in words. */
 
 /** A byte that cannot stand there; LF where the line ends too soon. */
 export const UNEXPECTED: i32 = 1;

@@ -12,10 +12,10 @@ import { compileTextModule, WordPieceEncoder } from '../text/encoder.js';
 import { readSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
 import { type InputFile, listInputs } from './inputs.js';
-import { compileJsonModule } from './jsonLines.js';
 import { type PrepareSettings, prepare } from './prepare.js';
 import { planTasks } from './ranges.js';
 import { TaskReader } from './reader.js';
+import { compileJsonModule } from './readers/jsonLines.js';
 
 const leastBytes = 100e6;
 

@@ -8,7 +8,7 @@ import { type Dirent, existsSync, readdirSync, type Stats, statSync } from 'node
 import path from 'node:path';
 import { globSync } from 'tinyglobby';
 import { GalvaniError } from '../errors.js';
-import type { Compression } from './decompression.js';
+import type { Compression } from './readers/decompression.js';
 
 export type Format = 'text' | 'jsonl' | 'parquet' | 'arrow';
 

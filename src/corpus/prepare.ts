@@ -22,7 +22,6 @@ import { compileTables } from '../text/tables.js';
 import { giveBack, unpack } from './crates.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
 import { type Arguments, Journal } from './journal.js';
-import { compileJsonModule } from './jsonLines.js';
 import { runInOrder } from './pool.js';
 import {
   beginsDocument,
@@ -33,6 +32,7 @@ import {
   type Task,
   tasksOfPart,
 } from './ranges.js';
+import { compileJsonModule } from './readers/jsonLines.js';
 import { readSpill } from './spill.js';
 import { planStream } from './stream.js';
 import type { TaskTokens, WorkerData } from './worker.js';

@@ -7,12 +7,12 @@ import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import type { Skipped } from '../dataset/manifest.js';
 import { type Complaint, GalvaniError } from '../errors.js';
-import { Damage } from './compressedInput.js';
-import { JsonLineReader } from './jsonLines.js';
-import { cutLines, LineReader, type Lines, mostLineBytes } from './lines.js';
 import { defaultRangeBytes, type Range } from './ranges.js';
-import type { TableRange } from './tables.js';
-import type { Refuse, Texts } from './texts.js';
+import { Damage } from './readers/compressedInput.js';
+import { JsonLineReader } from './readers/jsonLines.js';
+import { cutLines, LineReader, type Lines, mostLineBytes } from './readers/lines.js';
+import type { TableRange } from './readers/tables.js';
+import type { Refuse, Texts } from './readers/texts.js';
 
 export interface ReaderRules {
   /** Where the text is in a record. */
@@ -67,12 +67,12 @@ export class TaskReader {
     const { path, format, compression, offset, length } = range;
     const { textField, temporaryFolder } = this.rules;
     // Loaded when there is something for them: they take longer than all else of a worker.
-    const { readRows } = await import('./tables.js');
+    const { readRows } = await import('./readers/tables.js');
     if (compression === undefined) yield* readRows({ path, format, offset, length }, textField, refuse);
     else {
       const plain = join(temporaryFolder, `galvani-table-${process.pid}-${threadId}`);
       try {
-        const { decompressInto } = await import('./decompression.js');
+        const { decompressInto } = await import('./readers/decompression.js');
         await decompressInto(path, compression, plain);
         const { size } = await stat(plain);
         yield* readRows({ path: plain, format, offset: 0, length: size }, textField, refuse);
@@ -104,7 +104,7 @@ export class TaskReader {
     compression: NonNullable<Range['compression']>,
     refuse: Refuse,
   ): AsyncGenerator<Uint8Array> {
-    const { decompress } = await import('./decompression.js');
+    const { decompress } = await import('./readers/decompression.js');
     let before = 0;
     try {
       yield* decompress(path, compression, (bytes) => {

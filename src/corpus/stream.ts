@@ -1,8 +1,8 @@
 /** Standard input as tasks for the pool: whole lines that go to a worker with the task, since no worker could read them itself. */
 import type { Readable } from 'node:stream';
 import { type Format, standardInput } from './inputs.js';
-import { cutLines } from './lines.js';
 import type { Task } from './ranges.js';
+import { cutLines } from './readers/lines.js';
 
 export interface StreamPlan {
   tasks: AsyncIterable<Task>;

@@ -8,7 +8,7 @@ import type { DocumentRule, Manifest, Skipped } from '../dataset/manifest.js';
 import type { WordPieceEncoder } from '../text/encoder.js';
 import type { Task } from './ranges.js';
 import type { TaskReader } from './reader.js';
-import type { Texts } from './texts.js';
+import type { Texts } from './readers/texts.js';
 
 /** A block is handed on when it has so many: 4 MiB of ids where they take two bytes. */
 const blockTokens = 1 << 21;

@@ -14,9 +14,9 @@ import { Vocabulary } from '../text/vocabulary.js';
 import { WordTable } from '../text/word-table.js';
 import type { CountingWorkerData, TaskCounts } from './countingWorker.js';
 import type { InputFile } from './inputs.js';
-import { compileJsonModule } from './jsonLines.js';
 import { runInOrder } from './pool.js';
 import { bytesOf, describeTask, planTasks, type Task } from './ranges.js';
+import { compileJsonModule } from './readers/jsonLines.js';
 
 /** The more text at a time, the fewer words come again to the main thread, which adds up alone. */
 const defaultRangeBytes = 8 << 20;

@@ -9,10 +9,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import zlib, { constants, crc32, deflateRawSync, gzipSync } from 'node:zlib';
-import { CompressedInput } from '../../src/corpus/compressedInput.js';
-import { type Compression, Damage, decompress, decompressInto } from '../../src/corpus/decompression.js';
-import { Xxh64 } from '../../src/corpus/xxh64.js';
-import { unzstd } from '../../src/corpus/zstd.js';
+import { CompressedInput } from '../../src/corpus/readers/compressedInput.js';
+import { type Compression, Damage, decompress, decompressInto } from '../../src/corpus/readers/decompression.js';
+import { Xxh64 } from '../../src/corpus/readers/xxh64.js';
+import { unzstd } from '../../src/corpus/readers/zstd.js';
 import { needPython } from '../python.js';
 import { randomInts } from '../random.js';
 

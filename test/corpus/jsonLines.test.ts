@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { isUtf8 } from 'node:buffer';
 import { test } from 'node:test';
-import { compileJsonModule, type JsonExports, JsonLineReader } from '../../src/corpus/jsonLines.js';
+import { compileJsonModule, type JsonExports, JsonLineReader } from '../../src/corpus/readers/jsonLines.js';
 import { GalvaniError } from '../../src/errors.js';
 import { drawWord, integerOfWord, keyOfSeed } from '../../src/random/philox.js';
 

@@ -4,8 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { LineReader } from '../../src/corpus/lines.js';
 import { planTasks, type Range } from '../../src/corpus/ranges.js';
+import { LineReader } from '../../src/corpus/readers/lines.js';
 import { drawWord, integerOfWord, keyOfSeed } from '../../src/random/philox.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-lines-'));

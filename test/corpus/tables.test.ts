@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { Field, makeData, RecordBatch, Schema, Struct, Table, tableToIPC, Utf8 } from 'apache-arrow';
-import { readRows, type TableRange } from '../../src/corpus/tables.js';
+import { readRows, type TableRange } from '../../src/corpus/readers/tables.js';
 import { type Complaint, GalvaniError } from '../../src/errors.js';
 import { needPython } from '../python.js';
 import { randomInts } from '../random.js';

@@ -1,6 +1,6 @@
 /** A table's file, read at positions, and how what is wrong with it is said. Synchronous, as a worker has nothing else to do. */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { type Complaint, GalvaniError } from '../errors.js';
+import { type Complaint, GalvaniError } from '../../errors.js';
 import type { Rows } from './rows.js';
 
 const makeAgain = 'Make the file again, or leave it out.';

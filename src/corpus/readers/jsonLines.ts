@@ -11,7 +11,7 @@
  * Memory: a window of whole lines, 256 KiB or one longer line, with its texts in the same place, and an eighth of a MiB.
  */
 import { readFileSync } from 'node:fs';
-import { type Complaint, GalvaniError } from '../errors.js';
+import { type Complaint, GalvaniError } from '../../errors.js';
 import type { Refuse, Texts } from './texts.js';
 
 /** As much as the tokenizer takes at a time. From 64 KiB to 1 MiB all sizes were equally fast. */
@@ -40,7 +40,7 @@ const reasons = { unexpected: 1, unterminated: 2, control: 3, escape: 4, tooDeep
 
 /** Read and compile dist/assembly/json.wasm. About 1 ms. */
 export function compileJsonModule(): WebAssembly.Module {
-  return new WebAssembly.Module(readFileSync(new URL('../../assembly/json.wasm', import.meta.url)));
+  return new WebAssembly.Module(readFileSync(new URL('../../../assembly/json.wasm', import.meta.url)));
 }
 
 type Records = Texts & Required<Pick<Texts, 'recordLines'>>;

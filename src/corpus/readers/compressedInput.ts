@@ -1,5 +1,5 @@
 /** The bytes of a compressed file in order, looked at before they are taken, so that a format is parsed over the cuts of a stream. */
-import type { Complaint } from '../errors.js';
+import type { Complaint } from '../../errors.js';
 
 /** A compressed file that is cut short, damaged, or followed by something else. All before it has been handed out. */
 export class Damage extends Error {

@@ -5,7 +5,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { writeFully } from '../files.js';
+import { writeFully } from '../../files.js';
 import { CompressedInput, Damage } from './compressedInput.js';
 import { gunzip } from './gzip.js';
 import { unzstd } from './zstd.js';

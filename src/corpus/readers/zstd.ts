@@ -10,7 +10,7 @@
  */
 import zlib from 'node:zlib';
 import { Decompress, decompress } from 'fzstd';
-import type { Complaint } from '../errors.js';
+import type { Complaint } from '../../errors.js';
 import { type CompressedInput, Damage } from './compressedInput.js';
 import { Xxh64 } from './xxh64.js';
 import { engineOptions, ZlibEngine } from './zlibEngine.js';

@@ -4,8 +4,8 @@
  * is longer than a limit: then it is passed over, and its length told.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { GalvaniError } from '../errors.js';
-import type { Range } from './ranges.js';
+import { GalvaniError } from '../../errors.js';
+import type { Range } from '../ranges.js';
 
 export interface Lines {
   /** Each line whole; the last one may lack its LF. A view, valid until the next lines are asked for. */

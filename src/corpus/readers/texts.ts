@@ -2,7 +2,7 @@
  * What every reader of the corpus hands on: some MiB of text as lines, whatever they were read from. A line stays bytes; no
  * JavaScript string is made of it.
  */
-import type { Complaint } from '../errors.js';
+import type { Complaint } from '../../errors.js';
 
 export interface Texts {
   /** UTF-8, also invalid. A line ends at LF; the last one may lack it. A view, valid until the next texts are asked for. */
