@@ -9,7 +9,7 @@ import { formatTable } from '../report/table.js';
 import { benchmarkTokenize } from '../text/benchmark.js';
 import { profileNames, resolveSettings } from '../text/profile.js';
 import { measureStep, type OperationFigures } from '../training/benchmark.js';
-import { defaultThreads, parseCount } from './options.js';
+import { defaultThreads, inputHelp, parseCount } from './options.js';
 
 export function define(command: Command): void {
   command.addHelpText(
@@ -37,7 +37,7 @@ Examples:
   command
     .command('prepare')
     .description('text files → token shards')
-    .requiredOption('--input <path...>', '.txt files and folders')
+    .requiredOption('--input <path...>', inputHelp)
     .requiredOption('--vocab <path>', 'vocab.txt, tokenizer.json, or the folder of a model')
     .option('--threads <n>', 'preparing threads', parseCount, defaultThreads())
     .option('--json', 'print one JSON object')

@@ -29,6 +29,7 @@ import {
   defaultRangeBytes,
   describeTask,
   planTasks,
+  rangeBytesFor,
   type Task,
   tasksOfPart,
 } from './ranges.js';
@@ -86,10 +87,11 @@ export interface PrepareResult {
 }
 
 export async function prepare(settings: PrepareSettings): Promise<PrepareResult> {
-  const { inputs, output, vocabulary, skipsErrors = false, rangeBytes = defaultRangeBytes } = settings;
+  const { inputs, output, vocabulary, skipsErrors = false, part } = settings;
   const isStream = inputs.includes(standardInput);
   if (isStream) checkStream(settings);
   const files = isStream ? [] : listInputs(inputs, [output, vocabulary]);
+  const rangeBytes = settings.rangeBytes ?? (part ? rangeBytesFor(files, part.count) : defaultRangeBytes);
   const { profile, lowercase } = settings;
   const source = readSource(vocabulary, { profile, lowercase });
   const description = describe(settings, source, files);
@@ -109,9 +111,11 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
     const modified = files.map(({ name, bytes, modified }) => ({ name, bytes, modified }));
     const journal = await Journal.open(folder, { ...wanted, inputs: modified, skipsErrors, rangeBytes });
     const shardsBefore = journal.state?.shards.length ?? 0;
-    const result = await new Preparation(settings, source, description, files, journal).run().finally(() => {
-      isKept = journal.state !== undefined;
-    });
+    const result = await new Preparation({ ...settings, rangeBytes }, source, description, files, journal)
+      .run()
+      .finally(() => {
+        isKept = journal.state !== undefined;
+      });
     await publish(journal.dataset, output, result);
     isKept = false;
     return { manifest: result, wasThere: false, shardsBefore };

@@ -14,6 +14,16 @@ import type { InputFile } from './inputs.js';
 /** 4 MiB: the pool's cost of a task (about 0.1 ms) is below 1 % of the work, and few ranges in flight stay small. */
 export const defaultRangeBytes = 4 << 20;
 
+/** A part is at least so many tasks, that parts may be about equal, unless they would be tiny. */
+const tasksOfAPart = 16;
+const leastRangeBytes = 1 << 16;
+
+/** What `count` parts of a corpus are cut into. */
+export function rangeBytesFor(files: InputFile[], count: number): number {
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  return Math.min(defaultRangeBytes, Math.max(leastRangeBytes, Math.ceil(bytes / (tasksOfAPart * count))));
+}
+
 export interface Range extends Omit<InputFile, 'bytes' | 'modified'> {
   offset: number;
   length: number;

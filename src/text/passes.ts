@@ -4,7 +4,7 @@
  * another before the end. Reading, compiling and starting threads are done before the first pass; misses of the word cache
  * and the engine's first, slower code are in it.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { Piscina } from 'piscina';
 import { GalvaniError } from '../errors.js';
 import { compileTextModule } from './encoder.js';
@@ -115,20 +115,23 @@ export class TextPasses {
   }
 }
 
+/** Node 20 passes arrays of less than 4 GiB to a thread, and a word is kept for every byte. */
+const mostBytes = 1 << 30;
+
 function readText(file: string): Buffer {
   try {
+    const { size } = statSync(file);
+    if (size >= mostBytes) throw unfit(`less than ${mostBytes} bytes of text`, `${size}`, file);
     return readFileSync(file);
   } catch (cause) {
-    throw new GalvaniError({
-      stage: 'bench',
-      expected: 'a readable text file',
-      got: (cause as Error).message,
-      where: file,
-      remedy: 'Check the path and its permissions.',
-      kind: 'badInput',
-      cause,
-    });
+    if (cause instanceof GalvaniError) throw cause;
+    throw unfit('a readable text file', (cause as Error).message, file, cause);
   }
+}
+
+function unfit(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
+  const remedy = 'Give another file, or a part of this one.';
+  return new GalvaniError({ stage: 'bench', expected, got, where, remedy, kind: 'badInput', cause });
 }
 
 /** Ends of ranges, each behind the first line end that makes it long enough. */
