@@ -161,7 +161,7 @@ function unreadableRecord(where: string, complaint: Complaint): GalvaniError {
     stage: 'corpus',
     ...complaint,
     where,
-    remedy: 'Mend the file, or leave out what cannot be read with --on-error skip.',
+    remedy: 'Mend the file; "galvani prepare --on-error skip" leaves out what cannot be read.',
     kind: 'badInput',
   });
 }
