@@ -1,6 +1,7 @@
 /** `galvani merge`: the parts of a corpus, or several datasets → one. */
 import type { Command } from 'commander';
-import { type MergeProgress, type MergeResult, merge } from '../dataset/merge.js';
+import { type MergeResult, merge } from '../dataset/merge.js';
+import type { MergeProgress } from '../dataset/sources.js';
 import { openProgress } from '../report/progress.js';
 import { formatCount, formatSeconds } from '../report/table.js';
 

@@ -352,6 +352,7 @@ async function findFinished(
     const difference = firstDifference(manifest[key], wanted[key], key);
     if (difference) throw foreignOutput(output, `another dataset: ${difference}`);
   }
+  if (manifest.leftOut.duplicates > 0) throw foreignOutput(output, 'a dataset without its duplicates');
   return manifest;
 }
 

@@ -9,8 +9,8 @@ import { readBatches } from './documents.js';
 import { type DocumentMarks, findDuplicates } from './duplicates.js';
 import { hashesFileOf } from './hashes.js';
 import type { Manifest } from './manifest.js';
-import type { MergeProgress, MergeTarget, Source } from './merge.js';
 import type { BatchRows } from './shard.js';
+import type { MergeProgress, MergeTarget, Source } from './sources.js';
 import { DatasetWriter } from './writer.js';
 
 /** @returns the manifest of what is in `work` now. */

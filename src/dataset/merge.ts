@@ -20,8 +20,9 @@ import { firstDifference } from './difference.js';
 import { hashBytes } from './hash.js';
 import { hashesFileOf } from './hashes.js';
 import { type Manifest, nothingLeftOut, shardFileAt, vocabularyFile } from './manifest.js';
+import type { MergeProgress, MergeTarget, Source } from './sources.js';
 import { readSums } from './sums.js';
-import { type DatasetDescription, DatasetWriter, type WriterOptions, type WriterState } from './writer.js';
+import { type DatasetDescription, DatasetWriter, type WriterState } from './writer.js';
 
 export interface MergeSettings {
   /** Folders of datasets. */
@@ -34,28 +35,12 @@ export interface MergeSettings {
   onProgress?(progress: MergeProgress): void;
 }
 
-export interface MergeProgress {
-  doing: 'linking' | 'comparing hashes' | 'writing documents';
-  done: number;
-  total: number;
-  unit: 'shards' | 'documents';
-}
-
 export interface MergeResult {
   manifest: Manifest;
   /** Files that are another name of the input's file, and those that had to be copied: none of either when deduplicated. */
   linked: number;
   copied: number;
 }
-
-/** A dataset that goes into another. */
-export interface Source {
-  directory: string;
-  manifest: Manifest;
-}
-
-/** What the merged dataset is to be; `state` has everything that the sources hold, but for the shards themselves. */
-export type MergeTarget = WriterOptions & { state: WriterState };
 
 /** @throws badInput for datasets that do not go together, and for an output that holds something. */
 export async function merge(settings: MergeSettings): Promise<MergeResult> {

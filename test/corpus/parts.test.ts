@@ -25,8 +25,7 @@ writeFileSync(path.join(texts, 'e.jsonl'), '{"text":"alpha"}\n{"text":"delta"}\n
 let made = 0;
 const fresh = () => path.join(folder, `d${made++}`);
 
-async function run(part?: Manifest['part']): Promise<string> {
-  const output = fresh();
+async function run(part?: Manifest['part'], output = fresh()): Promise<string> {
   await prepare({
     inputs: [texts],
     vocabulary,
@@ -54,6 +53,7 @@ test('any number of parts merges to the whole', async () => {
   const { manifest } = await merge({ inputs: [whole], output: fresh() });
   const firsts = fresh();
   const { leftOut } = (await merge({ inputs: [whole], output: firsts, deduplicate: true })).manifest;
+  await assert.rejects(run(undefined, firsts), /got a dataset without its duplicates/);
   assert.ok(leftOut.duplicates > 100 && leftOut.minTokens > 10 && manifest.counts.droppedBytes === 1);
   const unique = new Map(
     documents.map((lines) => [lines.flat().join(' '), lines]).toReversed() as [string, number[][]][],
