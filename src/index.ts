@@ -4,6 +4,7 @@
  */
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './batching/loader.js';
 export { type PrepareResult, type PrepareSettings, prepare } from './corpus/prepare.js';
+export { type MergeResult, type MergeSettings, merge } from './dataset/merge.js';
 export { GalvaniError } from './errors.js';
 export { type LoadModelOptions, loadModel, type Model } from './inference/model.js';
 export { type EncodeOptions, Tokenizer, type TokenizerOptions, Vocabulary } from './text/tokenizer.js';
