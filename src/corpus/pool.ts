@@ -49,7 +49,9 @@ export async function* runInOrder<T, R>(
     for (;;) {
       if (failed) throw failed;
       while (pending.length < 3 * threads) {
-        const next = await source.next();
+        const next = await nextOf(source).catch((error) => {
+          throw failed ?? error;
+        });
         if (next.done) break;
         const answer: Promise<Answer<R>> = pool.run(next.value);
         const entry = { task: next.value, answer, isLost: false };
@@ -81,6 +83,10 @@ function iterate<T>(tasks: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncI
   return Symbol.asyncIterator in tasks ? tasks[Symbol.asyncIterator]() : tasks[Symbol.iterator]();
 }
 
+async function nextOf<T>(source: Iterator<T> | AsyncIterator<T>): Promise<IteratorResult<T>> {
+  return source.next();
+}
+
 function deadWorker(stage: string, where: string, cause: unknown): GalvaniError {
   return new GalvaniError({
     stage,
@@ -92,7 +98,7 @@ function deadWorker(stage: string, where: string, cause: unknown): GalvaniError 
   });
 }
 
-function stopped(stage: string): GalvaniError {
+export function stopped(stage: string): GalvaniError {
   return new GalvaniError({
     stage,
     expected: 'to finish',

@@ -98,7 +98,7 @@ class Body {
     if (!(length >= 0 && length <= maxBytes)) throw new Error(`a buffer of ${length} bytes`);
     const unpacked = compression === 'zstd' ? unzstdAtOnce(packed, length) : unlz4Frame(packed, length);
     if (unpacked.length !== length) throw new Error(`a buffer of ${unpacked.length} bytes that should have ${length}`);
-    return unpacked.byteOffset % 8 === 0 ? unpacked : unpacked.slice();
+    return unpacked.byteOffset % 8 === 0 ? unpacked : new Uint8Array(unpacked);
   }
 
   /** As it is stored, and of that all or a part. */
