@@ -85,7 +85,10 @@ const expectedFiles = `files that end in ${Object.keys(formats)
 function fileOf(file: string, name: string): InputFile {
   const { format, compression } = kindOf(name);
   if (format === undefined) throw badInput('text', `a file named ${path.extname(file)}`, file);
-  const { size, mtimeMs } = look(file);
+  const stats = look(file);
+  // A pipe, say, has no size to plan by: nothing of it would be read.
+  if (!stats.isFile()) throw badInput('a file', stats.isDirectory() ? 'a folder' : 'a pipe or a device', file);
+  const { size, mtimeMs } = stats;
   return { path: file, name, bytes: size, modified: mtimeMs, format, ...(compression && { compression }) };
 }
 
@@ -147,6 +150,6 @@ function look(file: string): Stats {
 
 function badInput(expected: string, got: string, where: string, cause?: unknown): GalvaniError {
   const remedy =
-    'Give --input files of text, JSON Lines, Parquet or Arrow, folders that hold some, or globs in quotes.';
+    'Give --input files of text, JSON Lines, Parquet or Arrow, folders that hold some, globs in quotes, or - to read a pipe.';
   return new GalvaniError({ stage: 'corpus', expected, got, where, remedy, kind: 'badInput', cause });
 }

@@ -24,7 +24,7 @@ export function rangeBytesFor(files: InputFile[], count: number): number {
   return Math.min(defaultRangeBytes, Math.max(leastRangeBytes, Math.ceil(bytes / (tasksOfAPart * count))));
 }
 
-export interface Range extends Omit<InputFile, 'bytes' | 'modified'> {
+export interface Range extends Omit<InputFile, 'bytes'> {
   offset: number;
   length: number;
   /** Size of the file when the work was planned. */
@@ -39,7 +39,7 @@ export type Task = Range[];
 export function* planTasks(files: InputFile[], rangeBytes = defaultRangeBytes): Generator<Task> {
   let task: Task = [];
   let bytes = 0;
-  for (const { bytes: fileBytes, modified: _, ...file } of files) {
+  for (const { bytes: fileBytes, ...file } of files) {
     const step = file.compression === undefined ? rangeBytes : fileBytes;
     for (let offset = 0; offset < fileBytes; offset += step) {
       const length = Math.min(step, fileBytes - offset);

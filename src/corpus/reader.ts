@@ -2,6 +2,7 @@
  * Reads a range of a corpus as text, whatever its format and compression: the one place that knows all readers.
  * One reader a worker; its buffers are used again from range to range.
  */
+import { statSync } from 'node:fs';
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { threadId } from 'node:worker_threads';
@@ -10,7 +11,8 @@ import { type Complaint, GalvaniError } from '../errors.js';
 import { defaultRangeBytes, type Range } from './ranges.js';
 import { Damage } from './readers/compressedInput.js';
 import { JsonLineReader } from './readers/jsonLines.js';
-import { cutLines, LineReader, type Lines, mostLineBytes } from './readers/lines.js';
+import { changedFile, cutLines, LineReader, type Lines, mostLineBytes, unreadable } from './readers/lines.js';
+import { isSystemError } from './readers/tableFile.js';
 import type { TableRange } from './readers/tables.js';
 import type { Refuse, Texts } from './readers/texts.js';
 
@@ -44,12 +46,23 @@ export class TaskReader {
   /** The text of a range, some MiB at a time. @throws badInput for what cannot be read, unless errors are skipped. */
   async *read(range: Range, onSkipped: (skipped: Skipped) => void): AsyncGenerator<Texts> {
     try {
-      yield* this.readWhole(range, this.refusal(range, onSkipped));
-    } catch (error) {
+      yield* this.readUnchanged(range, this.refusal(range, onSkipped));
+    } catch (cause) {
+      const error = isSystemError(cause) ? unreadable(cause, range.path) : cause;
       if (!this.rules.skipsErrors || !(error instanceof GalvaniError) || error.kind !== 'badInput') throw error;
       const { expected, got } = error.parts;
       const at = `bytes ${range.offset} to ${range.offset + range.length}`;
       onSkipped({ input: range.name, at, reason: `expected ${expected}, got ${got}` });
+    }
+  }
+
+  /** What was read of a file that is written to meanwhile may be a mixture of its old and its new bytes. */
+  private async *readUnchanged(range: Range, refuse: Refuse): AsyncGenerator<Texts> {
+    checkUnchanged(range);
+    try {
+      yield* this.readWhole(range, refuse);
+    } finally {
+      checkUnchanged(range); // Then this is the reason of any other error.
     }
   }
 
@@ -147,6 +160,14 @@ export class TaskReader {
       else throw unreadableRecord(`${path}, ${at}`, { expected, got });
     };
   }
+}
+
+/** @throws tryAgain where the file is not as it was when the work was planned. */
+function checkUnchanged(range: Range): void {
+  if (range.lines) return;
+  const { size, mtimeMs } = statSync(range.path);
+  if (size !== range.fileBytes) throw changedFile(range, `${size} bytes`);
+  if (mtimeMs !== range.modified) throw changedFile(range, `as many, written ${new Date(mtimeMs).toISOString()}`);
 }
 
 /** Without the byte-order mark that a file may begin with. */

@@ -22,7 +22,7 @@ function randomFile(n: number): Buffer {
 function* randomRanges(file: string, fileBytes: number, n: number): Generator<Range> {
   for (let offset = 0, i = 0; offset < fileBytes; i++) {
     const length = Math.min(1 + integerOfWord(drawWord(key, 1, n, i), 40), fileBytes - offset);
-    yield { path: file, name: 'lines.txt', format: 'text', offset, length, fileBytes };
+    yield { path: file, name: 'lines.txt', format: 'text', offset, length, fileBytes, modified: 0 };
     offset += length;
   }
 }

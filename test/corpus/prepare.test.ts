@@ -97,8 +97,8 @@ for (const rule of rules) {
     const expected = [tricky, tricky.slice(3)].flatMap((text) => expectDocuments(text, rule));
     const files = [0, 1, 2, 3].map((i) => {
       const name = `${i}.txt`;
-      const bytes = readFileSync(path.join(directory, name)).length;
-      return { path: path.join(directory, name), name, bytes, modified: 0, format: 'text' as const };
+      const { size: bytes, mtimeMs: modified } = statSync(path.join(directory, name));
+      return { path: path.join(directory, name), name, bytes, modified, format: 'text' as const };
     });
     const tables = compileTables(Vocabulary.fromPieces(pieces), resolveSettings());
     const encoder = new WordPieceEncoder(compileTextModule(), tables, pieces.length);

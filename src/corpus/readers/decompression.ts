@@ -5,7 +5,7 @@
  */
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { writeFully } from '../../files.js';
+import { explainWriteError, writeFully } from '../../files.js';
 import { CompressedInput, Damage } from './compressedInput.js';
 import { gunzip } from './gzip.js';
 import { unzstd } from './zstd.js';
@@ -38,12 +38,15 @@ export async function* decompress(
 
 /**
  * Decompress a file into another one, for readers that must go to and fro in it (tables).
- * @throws Damage, when all before it has been written; what the file system says, as it is.
+ * @throws Damage, when all before it has been written; where there is no room for it; what else the file system says, as it is.
  */
 export async function decompressInto(path: string, compression: Compression, target: string): Promise<void> {
-  const file = await open(target, 'w');
+  const explain = (error: unknown) => {
+    throw explainWriteError(error, target);
+  };
+  const file = await open(target, 'w').catch(explain);
   try {
-    for await (const piece of decompress(path, compression)) await writeFully(file, piece);
+    for await (const piece of decompress(path, compression)) await writeFully(file, piece).catch(explain);
   } finally {
     await file.close();
   }

@@ -3,7 +3,7 @@
  * from a stream. '\n' ends a line; a '\r' before it is white space to the tokenizer. A line is held as a whole unless it
  * is longer than a limit: then it is passed over, and its length told.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { GalvaniError } from '../../errors.js';
 import type { Range } from '../ranges.js';
 
@@ -96,7 +96,7 @@ export class LineReader {
     for (let done = 0; done < length; ) {
       const position = from + at + done;
       const bytes = readBytes(file, this.buffer, at + done, length - done, position, range);
-      if (bytes === 0) throw changedFile(range, position);
+      if (bytes === 0) throw changedFile(range, `${position} bytes`);
       done += bytes;
     }
   }
@@ -152,16 +152,11 @@ export async function* cutLines(
 }
 
 function openInput(range: Range): number {
-  let file: number;
   try {
-    file = openSync(range.path, 'r');
+    return openSync(range.path, 'r');
   } catch (cause) {
     throw unreadable(cause, range.path);
   }
-  const { size } = fstatSync(file);
-  if (size === range.fileBytes) return file;
-  closeSync(file);
-  throw changedFile(range, size);
 }
 
 function readBytes(file: number, buffer: Buffer, at: number, length: number, position: number, range: Range): number {
@@ -184,11 +179,11 @@ export function unreadable(cause: unknown, where: string): GalvaniError {
   });
 }
 
-function changedFile(range: Range, size: number): GalvaniError {
+export function changedFile(range: Range, got: string): GalvaniError {
   return new GalvaniError({
     stage: 'corpus',
     expected: `${range.fileBytes} bytes, as when the work was planned`,
-    got: String(size),
+    got,
     where: range.path,
     remedy: 'Something wrote to the file while it was read. Run the same command again when it is at rest.',
     kind: 'tryAgain',
