@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { GalvaniError } from './errors.js';
 
@@ -53,6 +53,21 @@ export async function publishFolder(temporary: string, final: string): Promise<v
     await rename(temporary, final);
     await syncFolder(path.dirname(path.resolve(final)));
   } catch (error) {
+    throw explainWriteError(error, final);
+  }
+}
+
+/**
+ * For a folder that gets its final name at the end of long work: if there is one already, see that it can be replaced, which a
+ * link or the place of a mounted file system cannot. It must be empty.
+ */
+export async function makePlaceForFolder(temporary: string, final: string): Promise<void> {
+  if ((await lstat(final).catch(ignore('ENOENT'))) === undefined) return;
+  await mkdir(temporary, { recursive: true }); // a killed run may have left it
+  try {
+    await rename(temporary, final);
+  } catch (error) {
+    await rmdir(temporary);
     throw explainWriteError(error, final);
   }
 }
@@ -121,7 +136,9 @@ const hindrances: Record<string, { got: string; isPlace: boolean }> = {
   EPERM: { got: 'no permission', isPlace: true },
   EROFS: { got: 'a read-only file system', isPlace: true },
   ENOENT: { got: 'no such folder', isPlace: true },
-  ENOTDIR: { got: 'a file where a folder should be', isPlace: true },
+  ENOTDIR: { got: 'a file or a link where a folder should be', isPlace: true },
+  EBUSY: { got: 'a folder in use, such as one where a file system is mounted', isPlace: true },
+  EXDEV: { got: 'another file system', isPlace: true },
   EISDIR: { got: 'a folder of that name', isPlace: true },
 };
 

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { GalvaniError } from './errors.js';
 import { explainWriteError } from './files.js';
 
-const lockFile = 'lock';
+export const lockFile = 'lock';
 
 const touchMs = 10_000;
 const deadAfterMs = 60_000;
@@ -21,7 +21,7 @@ const deadAfterMs = 60_000;
  */
 export async function lockFolder(directory: string, stage: string): Promise<() => Promise<void>> {
   try {
-    const isNew = (await mkdir(directory, { recursive: true })) !== undefined;
+    const isNew = (await mkdir(directory, { recursive: true }).catch(asNoFolder)) !== undefined;
     const unlock = await takeLock(directory, stage);
     return async () => {
       await unlock();
@@ -30,6 +30,11 @@ export async function lockFolder(directory: string, stage: string): Promise<() =
   } catch (error) {
     throw explainWriteError(error, directory);
   }
+}
+
+/** A file of that name is told as it is where one stands in the way further up. */
+function asNoFolder(error: NodeJS.ErrnoException): never {
+  throw error.code === 'EEXIST' ? Object.assign(error, { code: 'ENOTDIR' }) : error;
 }
 
 async function takeLock(directory: string, stage: string): Promise<() => Promise<void>> {

@@ -22,6 +22,12 @@ export function parseFraction(text: string): number {
   return value;
 }
 
+/** `meta.text`. */
+export function parseFieldName(text: string): string {
+  if (text === '') throw new InvalidArgumentError('Expected the name of a field.');
+  return text;
+}
+
 export const inputHelp = 'files (.txt .jsonl .ndjson .parquet .arrow, also .gz .zst), folders and globs of them';
 export const textFieldHelp =
   'where the text is in a record of .jsonl, .parquet or .arrow; dots lead inside (default: text)';

@@ -4,7 +4,7 @@ import { type PrepareProgress, type PrepareResult, prepare } from '../corpus/pre
 import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatSeconds } from '../report/table.js';
 import { type Profile, profileNames } from '../text/profile.js';
-import { defaultThreads, inputHelp, parseCount, parseFraction, textFieldHelp } from './options.js';
+import { defaultThreads, inputHelp, parseCount, parseFieldName, parseFraction, textFieldHelp } from './options.js';
 
 /** Rows are numbered by 32-bit token offsets within a shard. */
 const maxShardTokens = 2 ** 31;
@@ -40,7 +40,7 @@ export function define(command: Command): void {
         .choices(['line', 'blank-line', 'file'])
         .default('blank-line'),
     )
-    .option('--text-field <name>', `${textFieldHelp}; with "--input -": JSON Lines`)
+    .option('--text-field <name>', `${textFieldHelp}; with "--input -": JSON Lines`, parseFieldName)
     .addOption(
       new Option('--profile <name>', 'whose tokenization to equal (default: huggingface)').choices(profileNames),
     )
@@ -82,7 +82,8 @@ function parseShardTokens(text: string): number {
 function parsePart(text: string): { index: number; count: number } {
   const match = /^(\d+)\/(\d+)$/.exec(text);
   const [index, count] = match ? match.slice(1).map(Number) : [0, 0];
-  if (index < 1 || index > count) throw new InvalidArgumentError('Expected one like 2/8: a number, and of how many.');
+  if (index < 1 || index > count || !Number.isSafeInteger(count))
+    throw new InvalidArgumentError('Expected one like 2/8: a number, and of how many.');
   return { index, count };
 }
 
@@ -112,7 +113,7 @@ async function run(flags: Flags): Promise<void> {
       skipsErrors: flags.onError === 'skip',
       part: flags.part,
       signal: stop.signal,
-      onProgress: (state) => progress.show(() => describe(state)),
+      onProgress: (state) => progress.show(describe(state)),
     });
     progress.end();
     print(result, flags, seconds());
@@ -122,20 +123,23 @@ async function run(flags: Flags): Promise<void> {
   }
 }
 
-/** A line of progress. Speeds are those of this run: what an earlier one had done counts for neither side. */
-function progressDescriber(seconds: () => number, json = false): (state: PrepareProgress) => string {
+/** A line of progress. Speeds are those of this run: what an earlier one had done, its first state, counts for neither side. */
+function progressDescriber(seconds: () => number, json = false): (state: PrepareProgress) => () => string {
   let first: PrepareProgress | undefined;
   return (state) => {
     first ??= state;
-    const bytesPerSecond = (state.bytesDone - first.bytesDone) / seconds();
-    const tokensPerSecond = (state.tokens - first.tokens) / seconds();
-    const { bytesDone, bytesTotal } = state;
-    const secondsLeft = bytesTotal && bytesPerSecond > 0 ? (bytesTotal - bytesDone) / bytesPerSecond : undefined;
-    if (json) return JSON.stringify({ ...state, bytesPerSecond, tokensPerSecond, secondsLeft });
-    const done = `${formatBytes(bytesDone)}${bytesTotal === undefined ? '' : ` of ${formatBytes(bytesTotal)}`}`;
-    const speed = `${formatBytes(bytesPerSecond)}/s, ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
-    const left = secondsLeft === undefined ? '' : `, ${formatSeconds(secondsLeft)} left`;
-    return `prepare: ${done}, ${speed}${left}`;
+    const before = first;
+    return () => {
+      const { bytesDone, bytesTotal, tokens } = state;
+      const bytesPerSecond = (bytesDone - before.bytesDone) / seconds();
+      const tokensPerSecond = (tokens - before.tokens) / seconds();
+      const secondsLeft = bytesTotal && bytesPerSecond > 0 ? (bytesTotal - bytesDone) / bytesPerSecond : undefined;
+      if (json) return JSON.stringify({ ...state, bytesPerSecond, tokensPerSecond, secondsLeft });
+      const done = `${formatBytes(bytesDone)}${bytesTotal === undefined ? '' : ` of ${formatBytes(bytesTotal)}`}`;
+      const speed = `${formatBytes(bytesPerSecond)}/s, ${formatCount(Math.round(tokensPerSecond))} tokens/s`;
+      const left = secondsLeft === undefined ? '' : `, ${formatSeconds(secondsLeft)} left`;
+      return `prepare: ${done}, ${speed}${left}`;
+    };
   };
 }
 

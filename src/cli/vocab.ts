@@ -9,7 +9,7 @@ import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatTable } from '../report/table.js';
 import { type Algorithm, algorithms } from '../text/learner.js';
 import { type Profile, profileNames } from '../text/profile.js';
-import { defaultThreads, inputHelp, parseCount, textFieldHelp } from './options.js';
+import { defaultThreads, inputHelp, parseCount, parseFieldName, textFieldHelp } from './options.js';
 
 interface Flags {
   input: string[];
@@ -27,7 +27,7 @@ interface Flags {
 export function define(command: Command): void {
   command
     .requiredOption('--input <path...>', inputHelp)
-    .option('--text-field <name>', textFieldHelp)
+    .option('--text-field <name>', textFieldHelp, parseFieldName)
     .requiredOption('--size <count>', 'pieces, special tokens and alphabet included', parseCount)
     .requiredOption('--output <file>', 'where the vocabulary goes, one piece a line')
     .addOption(

@@ -9,11 +9,15 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { firstDifference } from '../dataset/difference.js';
+import { hashBytes } from '../dataset/hash.js';
 import { hashesFileOf } from '../dataset/hashes.js';
 import type { Manifest } from '../dataset/manifest.js';
 import type { DatasetDescription, WriterState } from '../dataset/writer.js';
 import { GalvaniError } from '../errors.js';
 import { writeFileDurably } from '../files.js';
+
+/** Raised when a task is cut into other blocks, too: the state counts their borders. */
+const formatVersion = 1;
 
 /** All that the bytes depend on, and what tells whether the inputs are still the same. */
 export interface Arguments extends Omit<DatasetDescription, 'inputs'> {
@@ -22,6 +26,11 @@ export interface Arguments extends Omit<DatasetDescription, 'inputs'> {
   skipsErrors: boolean;
   rangeBytes: number;
 }
+
+const names = { journal: 'journal.json', dataset: 'dataset', spills: 'spills' };
+
+/** What this makes in the folder. */
+export const journalNames = Object.values(names);
 
 export class Journal {
   readonly dataset: string;
@@ -33,9 +42,9 @@ export class Journal {
     private readonly wanted: Arguments,
     public state: WriterState | undefined,
   ) {
-    this.dataset = path.join(folder, 'dataset');
-    this.spills = path.join(folder, 'spills');
-    this.file = path.join(folder, 'journal.json');
+    this.dataset = path.join(folder, names.dataset);
+    this.spills = path.join(folder, names.spills);
+    this.file = path.join(folder, names.journal);
   }
 
   /** @throws badInput when the folder holds the work of other arguments, or when finished shards are gone. */
@@ -49,30 +58,41 @@ export class Journal {
   /** The shards of this state are on the disk. */
   async save(state: WriterState): Promise<void> {
     this.state = state;
-    await writeFileDurably(this.file, JSON.stringify({ arguments: this.wanted, state }));
+    await writeFileDurably(this.file, JSON.stringify({ formatVersion, arguments: this.wanted, state }));
   }
 
   private async read(): Promise<WriterState | undefined> {
-    const text = await readFile(this.file, 'utf8').catch(() => undefined);
+    const text = await readFile(this.file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+      // One that is there and cannot be read leads to finished shards all the same.
+      if (error.code !== 'ENOENT') throw this.refuse(`a journal.json that cannot be read: ${error.code}`);
+    });
     if (text === undefined) return undefined;
     const { arguments: there, state } = this.parse(text);
     for (const key of Object.keys({ ...there, ...this.wanted }) as (keyof Arguments)[]) {
       const difference = firstDifference(there[key], this.wanted[key], key);
       if (difference) throw this.refuse(`other ones: ${difference}`);
     }
-    for (const { file, bytes } of state.shards) {
-      const found = await stat(path.join(this.dataset, file)).catch(() => ({ size: 'none' }));
-      if (found.size !== bytes) throw this.refuse(`${file} of ${found.size} bytes where ${bytes} were written`);
+    for (const { file, rows, bytes } of state.shards) {
+      await this.checkSize(file, bytes);
+      await this.checkSize(hashesFileOf(file), hashBytes * rows);
     }
     return state;
   }
 
+  private async checkSize(name: string, bytes: number): Promise<void> {
+    const { size } = await stat(path.join(this.dataset, name)).catch(() => ({ size: 'none' }));
+    if (size !== bytes) throw this.refuse(`${name} of ${size} bytes where ${bytes} were written`);
+  }
+
   private parse(text: string): { arguments: Arguments; state: WriterState } {
+    let journal: { formatVersion?: unknown; arguments: Arguments; state: WriterState };
     try {
-      return JSON.parse(text);
+      journal = JSON.parse(text);
     } catch {
       throw this.refuse('a journal.json that is damaged');
     }
+    if (journal?.formatVersion !== formatVersion) throw this.refuse('a journal.json of another version of Galvani');
+    return journal;
   }
 
   /** Remove what was half-written. */

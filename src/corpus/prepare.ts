@@ -4,7 +4,7 @@
  * (journal.ts) and renamed as the last act. Memory: on each thread a range, its ids and the encoder's window
  * (text/encoder.ts), and the blocks in flight.
  */
-import { readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { cutBlock, type TokenBlock } from '../dataset/block.js';
@@ -13,16 +13,16 @@ import { firstDifference } from '../dataset/difference.js';
 import { type DocumentRule, idTypeFor, type Manifest, manifestFile } from '../dataset/manifest.js';
 import { type DatasetDescription, DatasetWriter } from '../dataset/writer.js';
 import { GalvaniError } from '../errors.js';
-import { publishFolder } from '../files.js';
-import { lockFolder } from '../lock.js';
+import { makePlaceForFolder, publishFolder } from '../files.js';
 import { compileTextModule } from '../text/encoder.js';
 import { type Profile, profiles } from '../text/profile.js';
 import { readSource, type TokenizerSource } from '../text/source.js';
 import { compileTables } from '../text/tables.js';
+import { WorkFolder } from '../workFolder.js';
 import { giveBack, unpack } from './crates.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
-import { type Arguments, Journal } from './journal.js';
-import { runInOrder } from './pool.js';
+import { type Arguments, Journal, journalNames } from './journal.js';
+import { runInOrder, stopped } from './pool.js';
 import {
   beginsDocument,
   bytesOf,
@@ -99,7 +99,7 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
   const wanted = { ...description, vocabulary: { sha256, size } };
   const found = await findFinished(output, wanted);
   const folder = `${path.resolve(output)}.partial`;
-  const unlock = await lockFolder(folder, 'prepare');
+  const work = await WorkFolder.open(folder, 'prepare', journalNames);
   let isKept = true;
   try {
     // Another run may have been at work until the lock was ours.
@@ -108,6 +108,7 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
       isKept = false;
       return { manifest, wasThere: true, shardsBefore: 0 };
     }
+    await makePlaceForFolder(path.join(folder, 'dataset.empty'), output);
     const modified = files.map(({ name, bytes, modified }) => ({ name, bytes, modified }));
     const journal = await Journal.open(folder, { ...wanted, inputs: modified, skipsErrors, rangeBytes });
     const shardsBefore = journal.state?.shards.length ?? 0;
@@ -120,8 +121,8 @@ export async function prepare(settings: PrepareSettings): Promise<PrepareResult>
     isKept = false;
     return { manifest: result, wasThere: false, shardsBefore };
   } finally {
-    if (isKept) await unlock();
-    else await rm(folder, { recursive: true, force: true });
+    if (isKept) await work.leave();
+    else await work.remove();
   }
 }
 
@@ -163,6 +164,7 @@ class Preparation {
   /** Bytes and tokens that the workers have read. */
   private readonly counters = new BigInt64Array(new SharedArrayBuffer(16));
   private bytesBefore = 0;
+  private readonly tokensBefore: number;
   private bytesTotal: number | undefined;
 
   constructor(
@@ -174,6 +176,7 @@ class Preparation {
   ) {
     const { documents, textField = 'text', maxDocumentBytes, skipsErrors = false, rangeBytes } = settings;
     this.idType = idTypeFor(vocabulary.size);
+    this.tokensBefore = journal.state?.shards.reduce((sum, { tokens }) => sum + tokens, 0) ?? 0;
     // Sizes alone: a corpus of a terabyte makes a quarter of a million tasks.
     this.tasks = [...planTasks(files, rangeBytes)];
     this.writer = new DatasetWriter(journal.dataset, {
@@ -231,6 +234,7 @@ class Preparation {
     const sum = (from: number, to: number) => sizes.slice(from, to).reduce((total, bytes) => total + bytes, 0);
     this.bytesBefore = sum(first, from);
     this.bytesTotal = sum(first, end);
+    this.report();
     // Of a part that does not begin with a document: the rest of one that belongs to the part before.
     let isInRest = next === undefined && first < end && !beginsDocument(tasks[first]);
     let done = next?.border ?? -1;
@@ -271,10 +275,11 @@ class Preparation {
   }
 
   private async addStream(): Promise<void> {
-    const { textField, maxDocumentBytes, rangeBytes = defaultRangeBytes } = this.settings;
+    const { textField, maxDocumentBytes, rangeBytes = defaultRangeBytes, signal } = this.settings;
     const format = textField === undefined ? 'text' : 'jsonl';
     const limit = format === 'text' ? maxDocumentBytes : undefined;
-    const stream = planStream(process.stdin, format, rangeBytes, limit);
+    const stream = planStream(process.stdin, format, rangeBytes, limit, signal);
+    this.report();
     for await (const tokens of this.tokenize(stream.tasks)) {
       for await (const block of this.blocksOf(tokens)) await this.writer.append(block);
       this.end(tokens);
@@ -297,7 +302,12 @@ class Preparation {
 
   /** Each is valid until the next one is asked for. */
   private async *blocksOf({ spill, crate }: TaskTokens): AsyncGenerator<TokenBlock> {
-    if (spill) yield* readSpill(spill, this.idType);
+    if (spill) {
+      for await (const block of readSpill(spill, this.idType)) {
+        if (this.settings.signal?.aborted) throw stopped('prepare');
+        yield block;
+      }
+    }
     yield unpack(crate, this.idType).block;
   }
 
@@ -308,8 +318,7 @@ class Preparation {
   }
 
   private report(): void {
-    const { bytesBefore, bytesTotal, counters, journal } = this;
-    const tokensBefore = journal.state?.shards.reduce((sum, { tokens }) => sum + tokens, 0) ?? 0;
+    const { bytesBefore, bytesTotal, tokensBefore, counters } = this;
     this.settings.onProgress?.({
       bytesDone: bytesBefore + Number(counters[0]),
       bytesTotal,

@@ -10,8 +10,8 @@ import type { Task } from './ranges.js';
 import type { TaskReader } from './reader.js';
 import type { Texts } from './readers/texts.js';
 
-/** A block is handed on when it has so many: 4 MiB of ids where they take two bytes. */
-const blockTokens = 1 << 21;
+/** A block is handed on when it has so many tokens and borders: 4 MiB of ids where they take two bytes. */
+const mostInBlock = 1 << 21;
 
 const noCounts = new Uint32Array(0);
 
@@ -56,7 +56,7 @@ export class TaskTokenizer {
       if (range.offset === 0) this.addBorder();
       for await (const texts of this.reader.read(range, (skipped) => this.skip(skipped))) {
         this.addTexts(texts);
-        if (this.ids.length < blockTokens) continue;
+        if (this.ids.length + this.borders.length < mostInBlock) continue;
         yield this.takeBlock();
         this.clear();
       }

@@ -9,9 +9,9 @@ import { constants } from 'node:fs';
 import { copyFile, link, mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { GalvaniError } from '../errors.js';
-import { explainWriteError, publishFolder } from '../files.js';
-import { lockFolder } from '../lock.js';
+import { explainWriteError, makePlaceForFolder, publishFolder } from '../files.js';
 import { Vocabulary } from '../text/vocabulary.js';
+import { WorkFolder } from '../workFolder.js';
 import { mostSkippedListed } from './block.js';
 import { damaged } from './damage.js';
 import { readManifest, readTokenCounts } from './dataset.js';
@@ -55,8 +55,9 @@ export async function merge(settings: MergeSettings): Promise<MergeResult> {
     onProgress?.(progress);
   };
   const folder = `${path.resolve(output)}.merging`;
-  await lockFolder(folder, 'merge');
+  const workFolder = await WorkFolder.open(folder, 'merge', ['dataset']);
   try {
+    await makePlaceForFolder(path.join(folder, 'dataset.empty'), output);
     const work = path.join(folder, 'dataset');
     await rm(work, { recursive: true, force: true }); // of a killed run
     await mkdir(work);
@@ -68,7 +69,7 @@ export async function merge(settings: MergeSettings): Promise<MergeResult> {
     });
     return result;
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await workFolder.remove();
   }
 }
 

@@ -29,8 +29,8 @@ import { printSums } from './sums.js';
 
 /** 2 MiB of 16-bit ids: large enough for sequential reading, small enough to hold many at once. */
 const defaultBatchTokens = 1 << 20;
-/** Offsets within a batch are int32, and a batch holds whole documents. */
-const maxDocumentTokens = 2 ** 30;
+/** A batch holds whole documents, and each of its buffers must stay below 2 GiB for Arrow's writer and for SHA-256. */
+const maxDocumentTokens = 2 ** 28;
 
 /** What the manifest says beside the counts. */
 export type DatasetDescription = Pick<Manifest, 'tokenizer' | 'settings' | 'inputs' | 'part'>;
@@ -300,9 +300,10 @@ export class DatasetWriter {
     this.shards.push({ file, rows, tokens, bytes: this.shard.bytes });
     this.shard = undefined;
     const state = this.isFinishing ? undefined : this.state();
-    await this.syncing;
-    this.syncing = synced.then(() => state && this.options.onShard?.(state));
+    const before = this.syncing;
+    this.syncing = Promise.all([before, synced]).then(() => state && this.options.onShard?.(state));
     this.syncing.catch(() => {}); // whoever waits for it hears of it
+    await before;
   }
 
   private state(): WriterState {
