@@ -136,7 +136,7 @@ const hindrances: Record<string, { got: string; isPlace: boolean }> = {
   EPERM: { got: 'no permission', isPlace: true },
   EROFS: { got: 'a read-only file system', isPlace: true },
   ENOENT: { got: 'no such folder', isPlace: true },
-  ENOTDIR: { got: 'a file or a link where a folder should be', isPlace: true },
+  ENOTDIR: { got: 'a file where a folder should be, or a link', isPlace: true },
   EBUSY: { got: 'a folder in use, such as one where a file system is mounted', isPlace: true },
   EXDEV: { got: 'another file system', isPlace: true },
   EISDIR: { got: 'a folder of that name', isPlace: true },

@@ -166,7 +166,7 @@ export class TaskReader {
 function checkUnchanged(range: Range): void {
   if (range.lines) return;
   const { size, mtimeMs } = statSync(range.path);
-  if (size !== range.fileBytes) throw changedFile(range, `${size} bytes`);
+  if (size !== range.fileBytes) throw changedFile(range, String(size));
   if (mtimeMs !== range.modified) throw changedFile(range, `as many, written ${new Date(mtimeMs).toISOString()}`);
 }
 

@@ -96,7 +96,7 @@ export class LineReader {
     for (let done = 0; done < length; ) {
       const position = from + at + done;
       const bytes = readBytes(file, this.buffer, at + done, length - done, position, range);
-      if (bytes === 0) throw changedFile(range, `${position} bytes`);
+      if (bytes === 0) throw changedFile(range, String(position));
       done += bytes;
     }
   }
