@@ -233,7 +233,7 @@ test('a run in use is left alone', async () => {
   assertRefused(
     args,
     exitCodes.tryAgain,
-    /run: expected a run folder that no other process trains in, got process \d+/,
+    /run: expected a folder that no other process works in, got process \d+/,
   );
   child.kill('SIGKILL');
   await finished;
