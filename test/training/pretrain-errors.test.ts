@@ -230,11 +230,7 @@ test('a run in use is left alone', async () => {
   const args = argumentsOf(data, run, short);
   const { child, said, finished } = startGalvani(args, 'hang rename \\.step-');
   await said('fault');
-  assertRefused(
-    args,
-    exitCodes.tryAgain,
-    /run: expected a folder that no other process works in, got process \d+/,
-  );
+  assertRefused(args, exitCodes.tryAgain, /run: expected a folder that no other process works in, got process \d+/);
   child.kill('SIGKILL');
   await finished;
 });
