@@ -1,9 +1,11 @@
 /** `galvani merge`: the parts of a corpus, or several datasets → one. */
+
 import type { Command } from 'commander';
 import { type MergeResult, merge } from '../dataset/merge.js';
 import type { MergeProgress } from '../dataset/sources.js';
 import { openProgress } from '../report/progress.js';
 import { formatCount, formatSeconds } from '../report/table.js';
+import { untilStopped } from './untilStopped.js';
 
 interface Flags {
   output: string;
@@ -27,23 +29,20 @@ export function define(command: Command): void {
 async function run(folders: string[], flags: Flags): Promise<void> {
   const progress = openProgress();
   const start = performance.now();
-  const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  // Once: a second signal ends the process at once.
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, onSignal);
   try {
-    const result = await merge({
-      inputs: folders,
-      output: flags.output,
-      deduplicate: flags.deduplicate,
-      signal: stop.signal,
-      onProgress: (state) => progress.show(() => describeProgress(state)),
-    });
+    const result = await untilStopped((signal) =>
+      merge({
+        inputs: folders,
+        output: flags.output,
+        deduplicate: flags.deduplicate,
+        signal,
+        onProgress: (state) => progress.show(() => describeProgress(state)),
+      }),
+    );
     progress.end();
     print(result, folders, flags, (performance.now() - start) / 1000);
   } finally {
     progress.end();
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, onSignal);
   }
 }
 

@@ -1,10 +1,12 @@
 /** `galvani prepare`: a corpus → token shards. */
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type PrepareProgress, type PrepareResult, prepare } from '../corpus/prepare.js';
 import { openProgress } from '../report/progress.js';
 import { formatBytes, formatCount, formatSeconds } from '../report/table.js';
 import { type Profile, profileNames } from '../text/profile.js';
 import { defaultThreads, inputHelp, parseCount, parseFieldName, parseFraction, textFieldHelp } from './options.js';
+import { untilStopped } from './untilStopped.js';
 
 /** Rows are numbered by 32-bit token offsets within a shard. */
 const maxShardTokens = 2 ** 31;
@@ -92,34 +94,31 @@ async function run(flags: Flags): Promise<void> {
   const start = performance.now();
   const seconds = () => (performance.now() - start) / 1000;
   const describe = progressDescriber(seconds, flags.json);
-  const stop = new AbortController();
-  const onSignal = () => stop.abort();
-  // Once: a second signal ends the process at once.
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, onSignal);
   try {
-    const result = await prepare({
-      inputs: flags.input,
-      vocabulary: flags.vocab,
-      output: flags.output,
-      profile: flags.profile,
-      lowercase: flags.cased ? false : undefined,
-      documents: flags.documents,
-      textField: flags.textField,
-      threads: flags.threads,
-      shardTokens: flags.shardTokens,
-      maxDocumentBytes: flags.maxDocumentBytes,
-      minTokens: flags.minTokens,
-      maxUnknownFraction: flags.maxUnknownFraction,
-      skipsErrors: flags.onError === 'skip',
-      part: flags.part,
-      signal: stop.signal,
-      onProgress: (state) => progress.show(describe(state)),
-    });
+    const result = await untilStopped((signal) =>
+      prepare({
+        inputs: flags.input,
+        vocabulary: flags.vocab,
+        output: flags.output,
+        profile: flags.profile,
+        lowercase: flags.cased ? false : undefined,
+        documents: flags.documents,
+        textField: flags.textField,
+        threads: flags.threads,
+        shardTokens: flags.shardTokens,
+        maxDocumentBytes: flags.maxDocumentBytes,
+        minTokens: flags.minTokens,
+        maxUnknownFraction: flags.maxUnknownFraction,
+        skipsErrors: flags.onError === 'skip',
+        part: flags.part,
+        signal,
+        onProgress: (state) => progress.show(describe(state)),
+      }),
+    );
     progress.end();
     print(result, flags, seconds());
   } finally {
     progress.end();
-    for (const name of ['SIGINT', 'SIGTERM'] as const) process.removeListener(name, onSignal);
   }
 }
 

@@ -9,7 +9,10 @@ export type Answer<R> = { result: R } | { error: ErrorParts };
 let before: Promise<unknown> = Promise.resolve();
 
 /** @param arrays those of the result that are moved, not copied; each has its buffer for itself */
-export async function answer<R>(work: () => Promise<R>, arrays: (result: R) => ArrayBufferView[]): Promise<Answer<R>> {
+export async function answer<R>(
+  work: () => Promise<R>,
+  arrays: (result: R) => ArrayBufferView[] = () => [],
+): Promise<Answer<R>> {
   try {
     const working = before.then(work);
     before = working.catch(() => {});

@@ -11,10 +11,10 @@ import { type Complaint, GalvaniError } from '../errors.js';
 import { defaultRangeBytes, type Range } from './ranges.js';
 import { Damage } from './readers/compressedInput.js';
 import { JsonLineReader } from './readers/jsonLines.js';
-import { changedFile, cutLines, LineReader, type Lines, mostLineBytes, unreadable } from './readers/lines.js';
-import { isSystemError } from './readers/tableFile.js';
+import { changedFile, cutLines, LineReader, type Lines, mostLineBytes } from './readers/lines.js';
 import type { TableRange } from './readers/tables.js';
 import type { Refuse, Texts } from './readers/texts.js';
+import { isSystemError, unreadable } from './readers/unreadable.js';
 
 export interface ReaderRules {
   /** Where the text is in a record. */

@@ -5,7 +5,7 @@
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import type { TokenBlock, TokenIds } from '../dataset/block.js';
 import type { Manifest } from '../dataset/manifest.js';
-import { explainWriteError, readFully, writeFully } from '../files.js';
+import { explainWriteError, readFully, writePieces } from '../files.js';
 
 export class SpillWriter {
   private constructor(
@@ -24,9 +24,11 @@ export class SpillWriter {
   async write({ ids, lineEnds, borders, textBytes }: TokenBlock): Promise<void> {
     const arrays = [ids, lineEnds, borders, textBytes ?? new Float64Array()];
     try {
-      for (const array of [Uint32Array.from(arrays, ({ length }) => length), ...arrays]) {
-        await writeFully(this.handle, new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-      }
+      const lengths = Uint32Array.from(arrays, ({ length }) => length);
+      await writePieces(
+        this.handle,
+        [lengths, ...arrays].map((array) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength)),
+      );
     } catch (error) {
       throw explainWriteError(error, this.file);
     }

@@ -2,8 +2,8 @@
 import { addAbortSignal, type Readable } from 'node:stream';
 import { type Format, standardInput } from './inputs.js';
 import type { Task } from './ranges.js';
-import { cutLines, unreadable } from './readers/lines.js';
-import { isSystemError } from './readers/tableFile.js';
+import { cutLines } from './readers/lines.js';
+import { isSystemError, unreadable } from './readers/unreadable.js';
 
 export interface StreamPlan {
   tasks: AsyncIterable<Task>;

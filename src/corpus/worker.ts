@@ -46,10 +46,7 @@ const crates = new CrateStore();
 let spills = 0;
 
 export default function tokenizeTask(task: Task): Promise<Answer<TaskTokens>> {
-  return answer(
-    () => tokenize(task),
-    () => [],
-  );
+  return answer(() => tokenize(task));
 }
 
 async function tokenize(task: Task): Promise<TaskTokens> {

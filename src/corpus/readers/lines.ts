@@ -6,6 +6,7 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { GalvaniError } from '../../errors.js';
 import type { Range } from '../ranges.js';
+import { unreadable } from './unreadable.js';
 
 export interface Lines {
   /** Each line whole; the last one may lack its LF. A view, valid until the next lines are asked for. */
@@ -165,18 +166,6 @@ function readBytes(file: number, buffer: Buffer, at: number, length: number, pos
   } catch (cause) {
     throw unreadable(cause, `${range.path}, byte ${position}`);
   }
-}
-
-export function unreadable(cause: unknown, where: string): GalvaniError {
-  return new GalvaniError({
-    stage: 'corpus',
-    expected: 'a file that can be read',
-    got: (cause as NodeJS.ErrnoException).code ?? String(cause),
-    where,
-    remedy: 'Look at its permissions, and leave inputs in place while they are read.',
-    kind: 'badInput',
-    cause,
-  });
 }
 
 export function changedFile(range: Range, got: string): GalvaniError {

@@ -2,6 +2,7 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { type Complaint, GalvaniError } from '../../errors.js';
 import type { Rows } from './rows.js';
+import { isSystemError, unreadable } from './unreadable.js';
 
 const makeAgain = 'Make the file again, or leave it out.';
 
@@ -72,17 +73,10 @@ export class TableFile {
   }
 }
 
-export function isSystemError(error: unknown): error is NodeJS.ErrnoException {
-  return (error as NodeJS.ErrnoException).syscall !== undefined;
-}
-
 /** Whatever a reader of tables throws, as the one form of error: a library that meets a damaged file may throw anything. */
 export function tableError(error: unknown, path: string, format: 'parquet' | 'arrow'): GalvaniError {
   const base = { stage: 'corpus', where: path, kind: 'badInput', cause: error } as const;
-  if (isSystemError(error)) {
-    const remedy = 'Look at its permissions, and leave inputs in place while they are read.';
-    return new GalvaniError({ ...base, expected: 'a file that can be read', got: error.code ?? error.message, remedy });
-  }
+  if (isSystemError(error)) return unreadable(error, path);
   if (error instanceof TableFault) {
     const where = error.offset === undefined ? path : `${path}, byte ${error.offset}`;
     return new GalvaniError({ ...base, ...error.complaint, where, remedy: error.remedy });

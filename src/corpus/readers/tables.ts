@@ -6,8 +6,9 @@
 import { planArrow } from './arrow.js';
 import { planParquet } from './parquet.js';
 import { RowPacker, type Rows } from './rows.js';
-import { isSystemError, TableFault, TableFile, type TablePlan, tableError } from './tableFile.js';
+import { TableFault, TableFile, type TablePlan, tableError } from './tableFile.js';
 import type { Refuse, Texts } from './texts.js';
+import { isSystemError } from './unreadable.js';
 
 export interface TableRange {
   path: string;
