@@ -1,20 +1,23 @@
 /**
- * How fast batches are made, for `galvani bench batches`: the loader as training uses it, with a consumer that gives
- * every batch back at once, or a simulated device that takes one every `deviceMs`.
+ * How fast batches are made, for `galvani bench batches`: the loader as training uses it, and a simulated device that
+ * reads every plane of every batch and takes `deviceMs` for it.
  * Measured after a warm-up, in which the ring fills and the blocks in use are read.
  */
-import { setTimeout as delay } from 'node:timers/promises';
+import { SimulatedDevice } from './device.js';
 import { type Loader, type LoaderOptions, openLoader } from './loader.js';
 
 export interface BatchBenchmarkOptions extends LoaderOptions {
-  /** How long to measure. Default 3. */
+  /** How long to measure. Default 3, if no steps are given. */
   seconds?: number;
-  /** How long the simulated device works on a batch. Default 0. */
+  /** How many batches to measure. Default: as many as there is time for. */
+  steps?: number;
+  /** How long the simulated device works on a batch, the reading of its planes included. Default 0: no longer than that. */
   deviceMs?: number;
 }
 
 export interface BatchBenchmark {
   workers: number;
+  slots: number;
   batchSize: number;
   sequenceLength: number;
   maskedPerRow: number;
@@ -26,24 +29,40 @@ export interface BatchBenchmark {
   tokensPerSecond: number;
   /** Real tokens of all places. */
   filledFraction: number;
-  /** Of the time measured, what the consumer waited for batches. */
+  /** What the consumer waited for batches: summed, the longest for one, and of the time measured. */
+  stalledMs: number;
+  longestStallMs: number;
   stallFraction: number;
+  /** Share of the ring's slots that were filled when the consumer came for a batch, as a mean; those in flight are not. */
+  ringFill: number;
+  /** (W) share of the time measured in which each worker was making batches. */
+  busyFractions: number[];
+  /** What the process had resident when the measurement began and when it ended. */
+  residentBytesBefore: number;
+  residentBytesAfter: number;
 }
 
 const warmUpBatches = 64;
 
 export async function measureBatches(options: BatchBenchmarkOptions): Promise<BatchBenchmark> {
-  const { seconds: wantedSeconds = 3, deviceMs = 0, ...loaderOptions } = options;
+  const { steps = Number.POSITIVE_INFINITY, deviceMs = 0, ...others } = options;
+  const { seconds: mostSeconds = options.steps === undefined ? 3 : Number.POSITIVE_INFINITY, ...loaderOptions } =
+    others;
   const loader = await openLoader(loaderOptions);
+  const device = new SimulatedDevice(loader.buffer, deviceMs);
   try {
-    await consume(loader, deviceMs, ({ batches }) => batches >= warmUpBatches);
-    const stalledMs = loader.stall.waitedMs;
+    await consume(loader, device, warmUpBatches, Number.POSITIVE_INFINITY);
+    const stall = { ...loader.stall };
+    const busy = loader.busyMicroseconds();
+    const residentBytesBefore = process.memoryUsage.rss();
     const start = performance.now();
-    const isOver = () => performance.now() - start >= 1000 * wantedSeconds;
-    const { batches, tokens } = await consume(loader, deviceMs, isOver);
+    const { batches, tokens, longestStallMs } = await consume(loader, device, steps, start + 1000 * mostSeconds);
     const seconds = (performance.now() - start) / 1000;
+    const residentBytesAfter = process.memoryUsage.rss();
+    const stalledMs = loader.stall.waitedMs - stall.waitedMs;
     return {
-      workers: options.workers ?? 1,
+      workers: busy.length,
+      slots: loader.slots,
       batchSize: options.batchSize,
       sequenceLength: options.sequenceLength,
       maskedPerRow: loader.maskedPerRow,
@@ -53,27 +72,41 @@ export async function measureBatches(options: BatchBenchmarkOptions): Promise<Ba
       batchesPerSecond: batches / seconds,
       tokensPerSecond: tokens / seconds,
       filledFraction: tokens / (batches * options.batchSize * options.sequenceLength),
-      stallFraction: (loader.stall.waitedMs - stalledMs) / (1000 * seconds),
+      stalledMs,
+      longestStallMs,
+      stallFraction: stalledMs / (1000 * seconds),
+      ringFill: (loader.stall.filledSlots - stall.filledSlots) / (batches * loader.slots),
+      busyFractions: Array.from(
+        loader.busyMicroseconds(),
+        (now, worker) => ((now - busy[worker]) >>> 0) / (1e6 * seconds),
+      ),
+      residentBytesBefore,
+      residentBytesAfter,
     };
   } finally {
     await loader.close();
+    await device.close();
   }
 }
 
 interface Consumed {
   batches: number;
   tokens: number;
+  longestStallMs: number;
 }
 
-async function consume(loader: Loader, deviceMs: number, isOver: (sofar: Consumed) => boolean): Promise<Consumed> {
-  const consumed: Consumed = { batches: 0, tokens: 0 };
-  while (!isOver(consumed)) {
+/** Until so many batches were taken or that time has come, whichever is first. */
+async function consume(loader: Loader, device: SimulatedDevice, most: number, until: number): Promise<Consumed> {
+  const consumed: Consumed = { batches: 0, tokens: 0, longestStallMs: 0 };
+  while (consumed.batches < most && performance.now() < until) {
+    const { waitedMs } = loader.stall;
     const batch = await loader.next();
     if (batch === undefined) break;
-    if (deviceMs > 0) await delay(deviceMs);
     consumed.batches++;
     consumed.tokens += batch.tokenCount;
-    batch.release();
+    consumed.longestStallMs = Math.max(consumed.longestStallMs, loader.stall.waitedMs - waitedMs);
+    await device.submit(batch);
   }
+  await device.settle();
   return consumed;
 }

@@ -80,6 +80,8 @@ export interface Stall {
   waitedMs: number;
   /** Batches yielded. */
   batches: number;
+  /** Slots that were filled when the consumer came, summed over the batches; the ring has `slots`. */
+  filledSlots: number;
 }
 
 /** @throws wrongUse for settings that cannot be; badInput for a dataset that cannot be read or is too small. */
@@ -178,7 +180,7 @@ function wrongSetting(name: string, expected: string, got: number): GalvaniError
 
 export class Loader implements AsyncIterable<Batch> {
   /** Σ over all batches so far. */
-  readonly stall: Stall = { waitedMs: 0, batches: 0 };
+  readonly stall: Stall = { waitedMs: 0, batches: 0, filledSlots: 0 };
   private readonly ring: Ring;
   private readonly pool: Piscina;
   private readonly views: Pick<Batch, 'ids' | 'lengths' | 'seconds' | 'places' | 'seen' | 'counts' | 'given'>[];
@@ -206,7 +208,7 @@ export class Loader implements AsyncIterable<Batch> {
       given: plan.replaces ? view(slot.given, B * N) : undefined,
     }));
     const control = view(layout.control, controlWords(slots, workers));
-    this.ring = new Ring(control, slots);
+    this.ring = new Ring(control, slots, workers);
     this.ring.begin(plan.startStep);
     this.nextStep = plan.startStep;
     this.pool = new Piscina({
@@ -228,6 +230,21 @@ export class Loader implements AsyncIterable<Batch> {
     return this.examples / this.plan.B;
   }
 
+  /** R, batches in the ring. */
+  get slots(): number {
+    return this.plan.slots;
+  }
+
+  /** The shared memory that all planes lie in. */
+  get buffer(): ArrayBufferLike {
+    return this.ring.control.buffer;
+  }
+
+  /** (W) how long each worker has been making batches, in microseconds modulo 2³². */
+  busyMicroseconds(): Uint32Array {
+    return this.ring.busyMicroseconds();
+  }
+
   /** N, the masked places of a row. */
   get maskedPerRow(): number {
     return this.plan.N;
@@ -239,6 +256,7 @@ export class Loader implements AsyncIterable<Batch> {
    */
   async next(): Promise<Batch | undefined> {
     const step = this.nextStep++;
+    const filled = this.ring.countFilled(step);
     const start = performance.now();
     while (step < this.plan.endStep && !this.ring.isFilled(step)) {
       if (this.failure) throw this.failure;
@@ -251,6 +269,7 @@ export class Loader implements AsyncIterable<Batch> {
     if (this.closing || step >= this.plan.endStep) return undefined;
     this.stall.waitedMs += performance.now() - start;
     this.stall.batches++;
+    this.stall.filledSlots += filled;
     return this.lend(step);
   }
 

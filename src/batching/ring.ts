@@ -7,14 +7,15 @@
  * Turns only grow, so neither side can mistake an old batch for a new one. The side that writes the planes does so
  * before it moves the turn (Atomics orders the two), and wakes the other.
  *
- *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ steps of the workers (W)
+ *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ steps of the workers (W) │
+ *            microseconds that the workers were busy (W), counted modulo 2³²
  */
 
 /** Longest sleep before the stop flag is looked at again, should a wake-up get lost. */
 const sleepMs = 100;
 
 export function controlWords(slots: number, workers: number): number {
-  return 1 + 3 * slots + workers;
+  return 1 + 3 * slots + 2 * workers;
 }
 
 export class Ring {
@@ -22,6 +23,7 @@ export class Ring {
     /** Over shared memory. */
     readonly control: Int32Array,
     readonly slots: number,
+    readonly workers: number,
   ) {}
 
   /** Before any worker runs: the slots are free for startStep … startStep + slots − 1. */
@@ -52,6 +54,13 @@ export class Ring {
 
   isFilled(step: number): boolean {
     return Atomics.load(this.control, this.turnIndex(step)) === this.freeTurn(step) + 1;
+  }
+
+  /** Slots that are filled and wait for a consumer that comes for `step`. */
+  countFilled(step: number): number {
+    let filled = 0;
+    for (let ahead = 0; ahead < this.slots; ahead++) if (this.isFilled(step + ahead)) filled++;
+    return filled;
   }
 
   /** The step that was filled last into the slot of `step` has not been given back. */
@@ -87,6 +96,18 @@ export class Ring {
     return this.control[1 + 3 * this.slots + worker];
   }
 
+  /** In a worker: it took so long to make a batch. */
+  addBusy(worker: number, ms: number): void {
+    Atomics.add(this.control, this.busyIndex(worker), Math.round(1000 * ms));
+  }
+
+  /** What the workers were busy since they began, in microseconds modulo 2³²: differences hold for over an hour. */
+  busyMicroseconds(): Uint32Array {
+    return Uint32Array.from({ length: this.workers }, (_, worker) =>
+      Atomics.load(this.control, this.busyIndex(worker)),
+    );
+  }
+
   stop(): void {
     Atomics.store(this.control, 0, 1);
     this.wake();
@@ -101,6 +122,10 @@ export class Ring {
     const index = this.turnIndex(step);
     Atomics.store(this.control, index, turn);
     Atomics.notify(this.control, index);
+  }
+
+  private busyIndex(worker: number): number {
+    return 1 + 3 * this.slots + this.workers + worker;
   }
 
   private turnIndex(step: number): number {

@@ -21,13 +21,15 @@ export interface WorkerTask {
 export type WorkerAnswer = ErrorParts | undefined;
 
 export default function fillSlots({ plan, control, module, memory, worker }: WorkerTask): WorkerAnswer {
-  const ring = new Ring(control, plan.slots);
+  const ring = new Ring(control, plan.slots, plan.workers);
   const maker = new BatchMaker(plan, module, memory, worker);
   try {
     for (let step = plan.startStep + worker; step < plan.endStep; step += plan.workers) {
       ring.noteStep(worker, step);
       if (!ring.waitUntilFree(step)) break;
+      const start = performance.now();
       const { maskedCount, tokenCount } = maker.make(step);
+      ring.addBusy(worker, performance.now() - start);
       ring.publish(step, maskedCount, tokenCount);
     }
     return undefined;

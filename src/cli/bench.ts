@@ -9,7 +9,7 @@ import { formatTable } from '../report/table.js';
 import { benchmarkTokenize } from '../text/benchmark.js';
 import { profileNames, resolveSettings } from '../text/profile.js';
 import { measureStep, type OperationFigures } from '../training/benchmark.js';
-import { defaultThreads, inputHelp, parseCount } from './options.js';
+import { defaultThreads, inputHelp, parseAmount, parseCount } from './options.js';
 
 export function define(command: Command): void {
   command.addHelpText(
@@ -51,9 +51,16 @@ Examples:
     .option('--batch-size <b>', 'rows of a batch', parseCount, 128)
     .option('--sequence-length <t>', 'places of a row', parseCount, 128)
     .option('--workers <n>', 'threads that make batches', parseCount, 1)
+    .option(
+      '--device-ms <ms>',
+      'what the simulated device takes a batch (default: as long as it reads)',
+      parseAmount,
+      0,
+    )
+    .option('--seconds <s>', 'how long to measure (default: 3, or as long as the steps take)', parseAmount)
+    .option('--steps <n>', 'batches to measure (default: as many as there is time for)', parseCount)
     .option('--json', 'print one JSON object')
-    .action(async ({ data, batchSize, sequenceLength, workers, json }) => {
-      const settings = { data, batchSize, sequenceLength, workers };
+    .action(async ({ json, ...settings }) => {
       print(json, settings, await measureBatches(settings));
     });
   command
@@ -110,5 +117,6 @@ function describe({ machine, versions, figures }: { machine: object; versions: o
 }
 
 function shorten(value: unknown): string {
+  if (Array.isArray(value)) return value.map(shorten).join(' ');
   return typeof value === 'number' && !Number.isInteger(value) ? value.toPrecision(4) : String(value);
 }

@@ -22,6 +22,13 @@ export function parseFraction(text: string): number {
   return value;
 }
 
+/** `2.5`: a number of milliseconds, seconds, …, 0 or more. */
+export function parseAmount(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text);
+  if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new InvalidArgumentError('Expected a number from 0 on.');
+  return value;
+}
+
 /** `meta.text`. */
 export function parseFieldName(text: string): string {
   if (text === '') throw new InvalidArgumentError('Expected the name of a field.');

@@ -8,6 +8,9 @@ export interface Timing {
   readonly tokens_per_second: number;
   /** Share of the time in which the loop waited for a batch. */
   readonly stall_fraction: number;
+  /** That time, summed over the steps, and the longest of one step. */
+  readonly stalled_ms: number;
+  readonly longest_stall_ms: number;
   readonly event_loop_delay_p99_ms: number;
 }
 
@@ -23,11 +26,15 @@ export class RunClock {
   #steps = 0;
   #tokens = 0;
   #waitedMs = 0;
+  /** Of one step: since the last lap, and before it. */
+  #longestMs = 0;
+  #longestBeforeMs = 0;
   #start = this.#mark();
   #lap = this.#start;
 
   start(): void {
     this.#start = this.#lap = this.#mark();
+    this.#longestMs = this.#longestBeforeMs = 0;
     this.#delay.enable();
   }
 
@@ -39,7 +46,9 @@ export class RunClock {
   async waitFor<T>(batch: Promise<T>): Promise<T> {
     const start = performance.now();
     const result = await batch;
-    this.#waitedMs += performance.now() - start;
+    const ms = performance.now() - start;
+    this.#waitedMs += ms;
+    this.#longestMs = Math.max(this.#longestMs, ms);
     return result;
   }
 
@@ -51,27 +60,31 @@ export class RunClock {
 
   /** Timing since the last lap. */
   lap(): Timing {
-    const since = this.#lap;
+    const timing = this.#timingSince(this.#lap, this.#longestMs);
     this.#lap = this.#mark();
-    return this.#timingSince(since);
+    this.#longestBeforeMs = Math.max(this.#longestBeforeMs, this.#longestMs);
+    this.#longestMs = 0;
+    return timing;
   }
 
   /** Timing of the whole. */
   total(): Timing {
-    return this.#timingSince(this.#start);
+    return this.#timingSince(this.#start, Math.max(this.#longestBeforeMs, this.#longestMs));
   }
 
   #mark(): Mark {
     return { at: performance.now(), steps: this.#steps, tokens: this.#tokens, waitedMs: this.#waitedMs };
   }
 
-  #timingSince(mark: Mark): Timing {
+  #timingSince(mark: Mark, longestMs: number): Timing {
     const ms = performance.now() - mark.at;
     return {
       seconds: (performance.now() - this.#start.at) / 1000,
       step_ms: ms / (this.#steps - mark.steps),
       tokens_per_second: ((this.#tokens - mark.tokens) / ms) * 1000,
       stall_fraction: (this.#waitedMs - mark.waitedMs) / ms,
+      stalled_ms: this.#waitedMs - mark.waitedMs,
+      longest_stall_ms: longestMs,
       event_loop_delay_p99_ms: this.#delay.percentile(99) / 1e6,
     };
   }
