@@ -25,6 +25,8 @@ export const streams = {
   initialWeights: 8,
   /** Seeded replacements in sentences shown to people. step = sentence; index = draws of that sentence. */
   demonstration: 9,
+  /** Rules of official examples. Key = a constant, not the run's seed; step = document ordinal; index = draws of that document. */
+  officialExamples: 13,
   /** Dropout of site n draws from stream dropout + n. step = training step; index over the whole batch's tensor. */
   dropout: 0x10000,
 } as const;
