@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { invert, keyedPermutation, permute } from '../../src/random/permutation.js';
 import { keyOfSeed } from '../../src/random/philox.js';
+import { assertExpected } from '../chiSquare.js';
 
 const stream = 3;
 
@@ -42,13 +43,6 @@ test('it depends on seed, stream, step and place, and on nothing else', () => {
   for (const other of others) assert.notEqual(other, images(1, stream, 2));
 });
 
-/** Σ (observed − expected)² / expected, and its critical value at p = 0.001 by Wilson and Hilferty. */
-function chiSquare(counts: number[], expected: number): { statistic: number; critical: number } {
-  const statistic = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
-  const freedom = counts.length - 1;
-  return { statistic, critical: freedom * (1 - 2 / (9 * freedom) + 3.0902 * Math.sqrt(2 / (9 * freedom))) ** 3 };
-}
-
 test('over many keys every order of four, and every image of an index, is equally likely (p > 0.001)', () => {
   const orders = new Map<string, number>();
   const trials = 24_000;
@@ -57,9 +51,8 @@ test('over many keys every order of four, and every image of an index, is equall
     const order = [0, 1, 2, 3].map((i) => permute(permutation, i)).join();
     orders.set(order, (orders.get(order) ?? 0) + 1);
   }
-  const ofOrders = chiSquare([...orders.values()], trials / 24);
   assert.equal(orders.size, 24);
-  assert.ok(ofOrders.statistic < ofOrders.critical, `${ofOrders.statistic} ≥ ${ofOrders.critical}`);
+  assertExpected([...orders.values()], Array<number>(24).fill(trials / 24), 'orders');
 
   const n = 37;
   const pairs = new Array<number>(n).fill(0);
@@ -68,7 +61,6 @@ test('over many keys every order of four, and every image of an index, is equall
     // The distance of two neighbours' images: even over 1 … n − 1.
     pairs[(permute(permutation, 11) - permute(permutation, 10) + n) % n]++;
   }
-  const ofPairs = chiSquare(pairs.slice(1), (200 * n) / (n - 1));
   assert.equal(pairs[0], 0);
-  assert.ok(ofPairs.statistic < ofPairs.critical, `${ofPairs.statistic} ≥ ${ofPairs.critical}`);
+  assertExpected(pairs.slice(1), Array<number>(n - 1).fill((200 * n) / (n - 1)), 'distances');
 });
