@@ -3,6 +3,7 @@
  * only tokenizes imports `galvani/tokenizer`, which is lighter.
  */
 export { type Batch, type Loader, type LoaderOptions, openLoader } from './batching/loader.js';
+export type { MaskingSettings } from './batching/masking.js';
 export { type PrepareResult, type PrepareSettings, prepare } from './corpus/prepare.js';
 export { type MergeResult, type MergeSettings, merge } from './dataset/merge.js';
 export { GalvaniError } from './errors.js';

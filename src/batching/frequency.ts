@@ -1,5 +1,5 @@
 /**
- * Replacements by token frequency: an alias table, so that one draw costs two words whatever the vocabulary. [UNK] is
+ * Replacements without context: an alias table, so that one draw costs two words whatever the vocabulary. [UNK] is
  * drawn like any piece, since its places are masked like any; the other special tokens never are.
  *
  * Built in integers, so it is the same everywhere and an id that never occurs is never drawn.
@@ -8,11 +8,36 @@
 import { GalvaniError } from '../errors.js';
 import type { SpecialIds } from './plan.js';
 
-/** Token counts with those of the special tokens that are never drawn set to 0. */
-export function replacementWeights(tokenCounts: Float64Array, special: SpecialIds): Float64Array {
+/** `unigram`: token counts, with those of the special tokens that are never drawn set to 0. */
+export function unigramWeights(tokenCounts: Float64Array, special: SpecialIds): Float64Array {
   const weights = tokenCounts.slice();
   for (const id of [special.pad, special.cls, special.sep, special.mask]) weights[id] = 0;
   return weights;
+}
+
+/** `uniform`: all ids alike but those special ones, which the original's uniform_generator draws too. */
+export function uniformWeights(vocabularySize: number, special: SpecialIds): Float64Array {
+  return unigramWeights(new Float64Array(vocabularySize).fill(1), special);
+}
+
+/**
+ * (V) 1 for ids that have a weight, for replacements that never equal the original.
+ * @throws badInput unless there are two of them.
+ */
+export function markDrawable(weights: Float64Array): Uint8Array {
+  const drawable = Uint8Array.from(weights, (weight) => (weight > 0 ? 1 : 0));
+  const count = drawable.reduce((sum, one) => sum + one, 0);
+  if (count < 2) {
+    throw new GalvaniError({
+      stage: 'batch',
+      expected: 'two ids to draw replacements from, so that one differs from the original',
+      got: `${count}`,
+      where: 'disallowCorrect',
+      remedy: 'Prepare text that the vocabulary covers, or leave disallowCorrect out.',
+      kind: 'badInput',
+    });
+  }
+  return drawable;
 }
 
 /**

@@ -11,12 +11,15 @@ import { indexExamples, type Split } from '../dataset/examples.js';
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { keyOfSeed } from '../random/philox.js';
 import { Vocabulary } from '../text/vocabulary.js';
-import { buildAliasTable, replacementWeights } from './frequency.js';
+import { buildAliasTable, markDrawable, uniformWeights, unigramWeights } from './frequency.js';
 import { compileKernels } from './kernels.js';
-import { defaultMaskProb, maskedPerRow } from './masking.js';
+import { fillMasking, type MaskingSettings, markContinuations, maskedPerRow } from './masking.js';
 import { type BatchPlan, layOutMemory, type MemoryLayout, type SpecialIds } from './plan.js';
 import { controlWords, Ring } from './ring.js';
 import type { WorkerAnswer, WorkerTask } from './worker.js';
+import { wrongSetting } from './wrongSetting.js';
+
+const replacements = ['generator', 'unigram', 'uniform'] as const;
 
 export interface LoaderOptions {
   /** A folder made by `galvani prepare`, or what openDataset gave for it. */
@@ -27,10 +30,15 @@ export interface LoaderOptions {
   sequenceLength: number;
   /** Order, masks and replacements of the training split. Default 0. The validation split has a seed of its own. */
   seed?: number | bigint;
-  /** Share of a row's tokens that the generator guesses; 0 < maskProb < 1. Default 0.15. */
-  maskProb?: number;
-  /** Who replaces the masked tokens: the generator on the device (default), or `given` ids drawn by token frequency. */
-  replacement?: 'generator' | 'frequency';
+  /** Which places the generator guesses, and what it sees there. Default: as the original, without replacement. */
+  masking?: Partial<MaskingSettings>;
+  /**
+   * Who replaces the masked tokens: the generator on the device (default), or `given` ids drawn here, by the token
+   * counts of the dataset (`unigram`) or all alike (`uniform`); never [CLS], [SEP], [MASK] or [PAD].
+   */
+  replacement?: (typeof replacements)[number];
+  /** A `given` id never equals the original. Default false. */
+  disallowCorrect?: boolean;
   /** Threads that make batches. Default 1. */
   workers?: number;
   /** R, batches in the ring. Default: 4 a worker, at least 8. */
@@ -66,7 +74,7 @@ export interface Batch {
   readonly seen: Int32Array;
   /** (B) masked places of each row. */
   readonly counts: Int32Array;
-  /** (B, N) replacement ids, with replacement `frequency` alone. */
+  /** (B, N) replacement ids, unless the generator makes them. */
   readonly given: Int32Array | undefined;
   /** Σ counts and Σ lengths: the denominators of the two losses. */
   readonly maskedCount: number;
@@ -87,15 +95,25 @@ export interface Stall {
 /** @throws wrongUse for settings that cannot be; badInput for a dataset that cannot be read or is too small. */
 export async function openLoader(options: LoaderOptions): Promise<Loader> {
   checkOptions(options);
+  const masking = fillMasking(options.masking ?? {}, options.sequenceLength);
   const dataset = typeof options.data === 'string' ? await openDataset(options.data) : options.data;
-  const plan = makePlan(dataset, options);
+  const vocabulary = Vocabulary.read(dataset.vocabularyPath, dataset.manifest.tokenizer.profile);
+  const plan = makePlan(dataset, vocabulary, masking, options);
   const layout = layOutMemory(plan);
   if (!plan.isPass && plan.index.examples < plan.B) warnAboutRepeats(dataset, plan.index.examples, plan.B);
   const pages = Math.ceil(layout.bytes / 0x10000);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   if (plan.replaces) {
-    const table = buildAliasTable(replacementWeights(await readTokenCounts(dataset), plan.special));
+    const weights =
+      options.replacement === 'uniform'
+        ? uniformWeights(plan.vocabularySize, plan.special)
+        : unigramWeights(await readTokenCounts(dataset), plan.special);
+    const table = buildAliasTable(weights);
     new Uint32Array(memory.buffer, layout.table, table.length).set(table);
+    if (plan.disallowCorrect) new Uint8Array(memory.buffer).set(markDrawable(weights), layout.drawable);
+  }
+  if (masking.wholeWordMask) {
+    new Uint8Array(memory.buffer).set(markContinuations(vocabulary.pieces), layout.continuations);
   }
   return new Loader(plan, layout, memory, await compileKernels(), options.waitLimitMs ?? 60_000);
 }
@@ -103,22 +121,28 @@ export async function openLoader(options: LoaderOptions): Promise<Loader> {
 /** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
 const validationKey = keyOfSeed(0x76616c6964n);
 
-function makePlan(dataset: TokenDataset, options: LoaderOptions): BatchPlan {
+function makePlan(
+  dataset: TokenDataset,
+  vocabulary: Vocabulary,
+  masking: MaskingSettings,
+  options: LoaderOptions,
+): BatchPlan {
   const { batchSize, sequenceLength, split = 'train', validationFraction = 0, workers = 1, startStep = 0 } = options;
-  const maskProb = options.maskProb ?? defaultMaskProb;
+  const { replacement = 'generator', disallowCorrect = false } = options;
   const index = indexExamples(dataset, sequenceLength, split, validationFraction);
   const isPass = split === 'validation';
   return {
     index,
     B: batchSize,
     T: sequenceLength,
-    N: maskedPerRow(maskProb, sequenceLength),
+    N: maskedPerRow(masking.maskProb, sequenceLength),
     key: isPass ? validationKey : keyOfSeed(options.seed ?? 0),
     isPass,
-    maskProb,
-    special: readSpecialIds(dataset),
+    masking,
+    special: readSpecialIds(vocabulary),
     vocabularySize: dataset.manifest.vocabulary.size,
-    replaces: options.replacement === 'frequency',
+    replaces: replacement !== 'generator',
+    disallowCorrect,
     startStep,
     endStep: isPass ? Math.ceil(index.examples / batchSize) : Number.POSITIVE_INFINITY,
     slots: options.slots ?? Math.max(8, 4 * workers),
@@ -126,8 +150,7 @@ function makePlan(dataset: TokenDataset, options: LoaderOptions): BatchPlan {
   };
 }
 
-function readSpecialIds(dataset: TokenDataset): SpecialIds {
-  const vocabulary = Vocabulary.read(dataset.vocabularyPath, dataset.manifest.tokenizer.profile);
+function readSpecialIds(vocabulary: Vocabulary): SpecialIds {
   return {
     pad: vocabulary.specialId('[PAD]'),
     cls: vocabulary.specialId('[CLS]'),
@@ -145,7 +168,7 @@ function warnAboutRepeats(dataset: TokenDataset, examples: number, batchSize: nu
 }
 
 function checkOptions(options: LoaderOptions): void {
-  const { batchSize, sequenceLength, maskProb = defaultMaskProb } = options;
+  const { batchSize, sequenceLength, replacement = 'generator' } = options;
   const expectCount = (name: string, value: number | undefined, least: number, most: number) => {
     if (value !== undefined && (!Number.isInteger(value) || value < least || value > most)) {
       throw wrongSetting(name, `a whole number from ${least} to ${most}`, value);
@@ -156,26 +179,17 @@ function checkOptions(options: LoaderOptions): void {
   expectCount('workers', options.workers, 1, 256);
   expectCount('slots', options.slots, 2, 1024);
   expectCount('startStep', options.startStep, 0, 2 ** 31 - 1);
-  if (!(maskProb > 0 && maskProb < 1)) throw wrongSetting('maskProb', 'a number between 0 and 1', maskProb);
-  if (maskedPerRow(maskProb, sequenceLength) < 1) {
-    throw wrongSetting('maskProb', `at least one masked place in ${sequenceLength}`, maskProb);
+  if (!replacements.includes(replacement)) {
+    throw wrongSetting('replacement', replacements.join(', '), replacement);
+  }
+  if (options.disallowCorrect && replacement === 'generator') {
+    throw wrongSetting('disallowCorrect', 'false where the generator replaces', true);
   }
   const fraction = options.validationFraction ?? 0;
   if (!(fraction >= 0 && fraction < 1)) throw wrongSetting('validationFraction', 'a number from 0 up to 1', fraction);
   if (options.split === 'validation' && fraction === 0) {
     throw wrongSetting('validationFraction', 'more than 0 for the validation split', fraction);
   }
-}
-
-function wrongSetting(name: string, expected: string, got: number): GalvaniError {
-  return new GalvaniError({
-    stage: 'batch',
-    expected,
-    got: String(got),
-    where: name,
-    remedy: `Change ${name}.`,
-    kind: 'wrongUse',
-  });
 }
 
 export class Loader implements AsyncIterable<Batch> {

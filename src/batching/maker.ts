@@ -8,7 +8,6 @@ import { GalvaniError } from '../errors.js';
 import { streams } from '../random/streams.js';
 import { BlockCache } from './blockCache.js';
 import { type BatchKernels, instantiateKernels } from './kernels.js';
-import { shownAsMaskProb } from './masking.js';
 import { type BatchPlan, layOutMemory, type MemoryLayout, type SlotLayout, type WorkerLayout } from './plan.js';
 
 export class BatchMaker {
@@ -95,23 +94,34 @@ export class BatchMaker {
   }
 
   private mask(step: number, slot: SlotLayout): number {
-    const { B, T, N, maskProb, special } = this.plan;
-    const placeDraws = this.draw(this.scratch.placeDraws, streams.masks, step, 1);
-    const keepDraws = this.draw(this.scratch.keepDraws, streams.maskChoice, step, 1);
+    const { B, T, N, vocabularySize, special, masking } = this.plan;
+    const { wholeWordMask, randomReplaceProb } = masking;
+    const placeDraws = wholeWordMask
+      ? this.draw(this.scratch.placeDraws, streams.wordOrder, step, T)
+      : this.draw(this.scratch.placeDraws, streams.masks, step, N);
+    const choiceDraws = this.draw(this.scratch.choiceDraws, streams.maskChoice, step, N);
+    const randomDraws =
+      randomReplaceProb > 0 ? this.draw(this.scratch.randomDraws, streams.randomIds, step, N) : choiceDraws;
     const masked = this.kernels.maskRows(
       slot.ids,
       slot.lengths,
       slot.places,
       slot.seen,
       slot.counts,
-      this.scratch.candidates,
+      this.scratch.scratch,
+      this.layout.continuations,
       placeDraws,
-      keepDraws,
+      choiceDraws,
+      randomDraws,
       B,
+      1,
       T,
       N,
-      maskProb,
-      Math.round(shownAsMaskProb * 0x100000000),
+      vocabularySize,
+      masking.maskProb,
+      masking.maskReplaceProb,
+      randomReplaceProb,
+      masking.maskWithReplacement,
       special.cls,
       special.sep,
       special.mask,
@@ -122,18 +132,38 @@ export class BatchMaker {
   }
 
   private replace(step: number, slot: SlotLayout): void {
-    const { B, T, N, vocabularySize } = this.plan;
-    const draws = this.draw(this.scratch.replacementDraws, streams.replacement, step, 2);
-    this.kernels.drawReplacements(slot.ids, slot.counts, slot.given, draws, this.layout.table, B, T, N, vocabularySize);
+    const { B, T, N, vocabularySize, key, isPass, disallowCorrect } = this.plan;
+    const { table, drawable } = this.layout;
+    const draws = this.draw(this.scratch.replacementDraws, streams.replacement, step, 2 * N);
+    this.kernels.drawReplacements(slot.ids, slot.counts, slot.given, draws, table, B, T, N, vocabularySize);
+    if (!disallowCorrect) return;
+    this.kernels.redrawCorrect(
+      slot.ids,
+      slot.places,
+      slot.counts,
+      slot.given,
+      table,
+      drawable,
+      this.scratch.scratch,
+      isPass ? BigInt(step) * BigInt(B * N) : 0n,
+      key.low,
+      key.high,
+      isPass ? 0 : step,
+      streams.replacementAgain,
+      B,
+      T,
+      N,
+      vocabularySize,
+    );
   }
 
   /**
-   * The draws of a whole batch, `each` a masked place. A pass counts its rows through at step 0, so that an evaluation
-   * masks the same places whatever its batch size.
+   * The draws of a whole batch, `each` a row. A pass counts its rows through at step 0, so that an evaluation masks the
+   * same places whatever its batch size.
    */
   private draw(out: number, stream: number, step: number, each: number): number {
-    const { B, N, key, isPass } = this.plan;
-    const count = B * N * each;
+    const { B, key, isPass } = this.plan;
+    const count = B * each;
     const first = isPass ? BigInt(step) * BigInt(count) : 0n;
     return this.kernels.drawWords(out, first, count, key.low, key.high, isPass ? 0 : step, stream);
   }

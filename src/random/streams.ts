@@ -25,6 +25,15 @@ export const streams = {
   initialWeights: 8,
   /** Seeded replacements in sentences shown to people. step = sentence; index = draws of that sentence. */
   demonstration: 9,
+  /** Ids shown at masked places instead of [MASK]. step = training step; index = (batch row) × N + (masked place). */
+  randomIds: 10,
+  /** Order of words, where whole words are masked. step = training step; index = (batch row) × T + (number of the draw). */
+  wordOrder: 11,
+  /**
+   * Replacements drawn again because they equalled the original. step = training step;
+   * index = 4 × (8 × ((batch row) × N + (masked place)) + attempt): column, coin, and two words that are not used.
+   */
+  replacementAgain: 12,
   /** Rules of official examples. Key = a constant, not the run's seed; step = document ordinal; index = draws of that document. */
   officialExamples: 13,
   /** Dropout of site n draws from stream dropout + n. step = training step; index over the whole batch's tensor. */

@@ -6,15 +6,16 @@ import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { buildAliasTable, replacementWeights } from '../../src/batching/frequency.js';
+import { buildAliasTable, uniformWeights, unigramWeights } from '../../src/batching/frequency.js';
 import { type Batch, type Loader, type LoaderOptions, openLoader } from '../../src/batching/loader.js';
+import { defaultMasking } from '../../src/batching/masking.js';
 import { openDataset, readTokenCounts } from '../../src/dataset/dataset.js';
 import { markHeldOut } from '../../src/dataset/split.js';
 import { GalvaniError } from '../../src/errors.js';
 import { keyOfSeed } from '../../src/random/philox.js';
 import { writeSyntheticDataset } from '../dataset/synthetic.js';
 import { makeDocuments, planesOf } from './documents.js';
-import { cutExamples, makePlanes, type Planes, special } from './twin.js';
+import { cutExamples, makePlanes, type Planes, special, type TwinSettings } from './twin.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-loader-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -28,10 +29,16 @@ before(async () => {
     documents.map((ids) => [ids]),
     { shardTokens: 5000, batchTokens: 700 },
   );
-  table = buildAliasTable(replacementWeights(await readTokenCounts(await openDataset(data)), special));
+  table = buildAliasTable(unigramWeights(await readTokenCounts(await openDataset(data)), special));
 });
 
-const settings: LoaderOptions = { data, batchSize: 6, sequenceLength: 24, seed: 11, replacement: 'frequency' };
+const settings: LoaderOptions = { data, batchSize: 6, sequenceLength: 24, seed: 11, replacement: 'unigram' };
+
+/** What the twin has to know beside `settings`. */
+function twinOf(parts: Pick<TwinSettings, 'key'> & Partial<TwinSettings>): TwinSettings {
+  const masking = defaultMasking;
+  return { B: 6, T: 24, masking, isPass: false, vocabularySize: 100, continues: () => false, ...parts };
+}
 
 /** The next batches as data; each is given back before the next is asked for. */
 async function take(loader: Loader, count: number): Promise<{ step: number; planes: Planes }[]> {
@@ -66,7 +73,7 @@ async function takeFrom(options: LoaderOptions, count: number) {
 test('batches of several epochs are those of the scalar twin, in 16- and 32-bit ids', async () => {
   const examples = cutExamples(documents, 24);
   const steps = Math.ceil((2.2 * examples.length) / 6);
-  const twin = { B: 6, T: 24, maskProb: 0.15, key: keyOfSeed(11), isPass: false, table };
+  const twin = twinOf({ key: keyOfSeed(11), table });
   for (const { step, planes } of await takeFrom(settings, steps)) {
     assert.deepEqual(planes, makePlanes(examples, step, twin), `step ${step}`);
   }
@@ -82,13 +89,71 @@ test('batches of several epochs are those of the scalar twin, in 16- and 32-bit 
     ...settings,
     data: wide,
     sequenceLength: 128,
-    maskProb: 0.25,
+    masking: { maskProb: 0.25 },
     replacement: 'generator',
   };
-  const wideTwin = { ...twin, T: 128, maskProb: 0.25, table: undefined };
+  const wideTwin = {
+    ...twin,
+    T: 128,
+    vocabularySize: 70_000,
+    masking: { ...defaultMasking, maskProb: 0.25 },
+    table: undefined,
+  };
   for (const { step, planes } of await takeFrom(options, 30)) {
     assert.deepEqual(planes, makePlanes(cutExamples(wideDocuments, 128), step, wideTwin), `step ${step}`);
   }
+});
+
+test('every setting of masking and replacement comes through to the batches, and to a pass', async () => {
+  const directory = path.join(scratch, 'words');
+  const pieceOf = (id: number) => (id % 3 === 0 ? `##${id}` : `w${id}`);
+  await writeSyntheticDataset(
+    directory,
+    documents.map((ids) => [ids]),
+    { pieceOf },
+  );
+  const dataset = await openDataset(directory);
+  const weights = uniformWeights(100, special);
+  const bert = { maskProb: 0.3, maskReplaceProb: 0.8, randomReplaceProb: 0.1 };
+  for (const masking of [
+    { ...defaultMasking, ...bert, wholeWordMask: true },
+    { ...defaultMasking, ...bert, maskWithReplacement: true },
+  ]) {
+    const options: LoaderOptions = { ...settings, data: dataset, masking, replacement: 'uniform' };
+    const parts = {
+      masking,
+      weights,
+      table: buildAliasTable(weights),
+      continues: (id: number) => id > 4 && id % 3 === 0,
+    };
+    for (const disallowCorrect of [false, true]) {
+      const twin = twinOf({ ...parts, key: keyOfSeed(11), disallowCorrect });
+      for (const { step, planes } of await takeFrom({ ...options, disallowCorrect }, 40)) {
+        assert.deepEqual(planes, makePlanes(cutExamples(documents, 24), step, twin), `step ${step}`);
+      }
+    }
+    const held = markHeldOut(0, documents.length, 0.25);
+    const examples = cutExamples(
+      documents.filter((_, document) => held[document] === 1),
+      24,
+    );
+    const pass: LoaderOptions = { ...options, disallowCorrect: true, split: 'validation', validationFraction: 0.25 };
+    const twin = twinOf({ ...parts, key: keyOfSeed(0x76616c6964n), isPass: true, disallowCorrect: true });
+    for (const { step, planes } of await takeFrom(pass, 10_000)) {
+      assert.deepEqual(planes, makePlanes(examples, step, twin), `step ${step} of the pass`);
+    }
+  }
+});
+
+test('replacements that must differ from an only token are refused when the loader opens', async () => {
+  const directory = path.join(scratch, 'only');
+  await writeSyntheticDataset(directory, [[[5, 5, 5, 5, 5, 5]]]);
+  const options: LoaderOptions = { ...settings, data: directory, batchSize: 1, sequenceLength: 10 };
+  await assert.rejects(
+    openLoader({ ...options, disallowCorrect: true }),
+    /batch: expected two ids to draw replacements from, so that one differs from the original, got 1 \(disallowCorrect/,
+  );
+  await takeFrom({ ...options, disallowCorrect: true, replacement: 'uniform' }, 3);
 });
 
 test('batches are bit-equal for 1, 2 and 4 workers, any number of slots, and from any step', async () => {
@@ -122,7 +187,7 @@ test('validation is one pass over the held-out documents, the same masks at any 
   const options: LoaderOptions = { ...settings, validationFraction: 0.25, split: 'validation', workers: 2 };
   const batches = await takeFrom(options, 10_000);
   assert.equal(batches.length, Math.ceil(examples.length / 6));
-  const twin = { B: 6, T: 24, maskProb: 0.15, key: keyOfSeed(0x76616c6964n), isPass: true, table };
+  const twin = twinOf({ key: keyOfSeed(0x76616c6964n), isPass: true, table });
   for (const { step, planes } of batches) assert.deepEqual(planes, makePlanes(examples, step, twin));
   assert.deepEqual(await takeFrom({ ...options, seed: 99, workers: 1 }, 10_000), batches);
 
@@ -183,9 +248,15 @@ test('settings that cannot be are refused before anything is read', async () => 
     [{ batchSize: 0 }, /batchSize/],
     [{ batchSize: 1.5 }, /batchSize/],
     [{ sequenceLength: 2 }, /sequenceLength/],
-    [{ sequenceLength: 6 }, /maskProb.*|at least one masked place/],
-    [{ maskProb: 0 }, /maskProb/],
-    [{ maskProb: 1 }, /maskProb/],
+    [{ sequenceLength: 6 }, /at least one masked place in 6, got 0.15 \(maskProb\)/],
+    [{ masking: { maskProb: 0 } }, /maskProb/],
+    [{ masking: { maskProb: 1 } }, /maskProb/],
+    [{ masking: { maskReplaceProb: 1.1 } }, /a number from 0 to 1, got 1.1 \(maskReplaceProb\)/],
+    [{ masking: { randomReplaceProb: -0.1 } }, /a number from 0 to 1, got -0.1 \(randomReplaceProb\)/],
+    [{ masking: { randomReplaceProb: 0.2 } }, /of at most 1, got 0.85 \+ 0.2 \(randomReplaceProb\)/],
+    [{ masking: { wholeWordMask: true, maskWithReplacement: true } }, /maskWithReplacement/],
+    [{ replacement: 'frequency' as 'unigram' }, /generator, unigram, uniform, got frequency \(replacement\)/],
+    [{ replacement: 'generator', disallowCorrect: true }, /disallowCorrect/],
     [{ workers: 0 }, /workers/],
     [{ slots: 1 }, /slots/],
     [{ startStep: -1 }, /startStep/],

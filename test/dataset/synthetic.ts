@@ -8,6 +8,8 @@ export type Documents = number[][][];
 
 export interface SyntheticSettings {
   vocabularySize?: number;
+  /** The piece of an id that is not special. Default `w` and the id. */
+  pieceOf?: (id: number) => string;
   shardTokens?: number;
   batchTokens?: number;
   part?: Manifest['part'];
@@ -22,6 +24,7 @@ export async function writeSyntheticDataset(
   documents: Documents,
   {
     vocabularySize = 100,
+    pieceOf = (id) => `w${id}`,
     shardTokens = 1 << 20,
     batchTokens = 1 << 16,
     part,
@@ -31,7 +34,7 @@ export async function writeSyntheticDataset(
 ): Promise<Manifest> {
   mkdirSync(directory);
   const special = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'];
-  const pieces = Array.from({ length: vocabularySize }, (_, id) => special[id] ?? `w${id}`);
+  const pieces = Array.from({ length: vocabularySize }, (_, id) => special[id] ?? pieceOf(id));
   const writer = new DatasetWriter(directory, {
     vocabulary: { bytes: Buffer.from(`${pieces.join('\n')}\n`), size: vocabularySize, unknownId: 1 },
     description: {
