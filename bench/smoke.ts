@@ -39,6 +39,11 @@ try {
   run('bench/gemm.js', '64', '64', '64');
   run('bench/peers/tokenize.js', text, '--vocab', vocab, '--rounds', '1', '--passes', '1');
   run('bench/peers/prepare.js', text, '--vocab', vocab, '--rounds', '1', '--processes', '1');
+  run(
+    'bench/peers/batches.js',
+    data,
+    ...['--batch-size', '16', '--sequence-length', '32', '--rounds', '1', '--seconds', '0.1'],
+  );
   run('bench/peers/step.js', ...tiny, '--rounds', '1', '--engines', 'wasm', '--precisions', 'float32');
 } finally {
   rmSync(folder, { recursive: true });
