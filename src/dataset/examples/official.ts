@@ -128,7 +128,7 @@ export class OfficialCutter implements Cutter {
     }
     const room = this.#sequenceLength - 2;
     this.#emitPart(shard, 0, room, openings.segment);
-    this.#emitPart(shard, 1, room - 1 - Math.min(first, room), openings.second);
+    this.#emitPart(shard, 1, room - 1 - first, openings.second);
     this.#sink.end();
     if (!this.#isOverflowCarried) return;
     for (let i = this.#sentences - 1; i >= 0; i--) {
