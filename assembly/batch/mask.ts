@@ -27,7 +27,7 @@ export function maskRows(
   cls: i32, sep: i32, mask: i32, pad: i32,
 ): i32 {
   const maskBelow = <u64>nearest<f64>(maskReplaceProb * 4294967296.0);
-  const randomBelow = <u64>nearest<f64>((maskReplaceProb + randomReplaceProb) * 4294967296.0);
+  const randomWidth = <u64>nearest<f64>((maskReplaceProb + randomReplaceProb) * 4294967296.0) - maskBelow;
   const drawsOfRow = <usize>(continuations == 0 ? N : T) << 2;
   let total = 0;
   for (let row = 0; row < B; row++) {
@@ -49,12 +49,10 @@ export function maskRows(
     }
     for (let j: usize = 0; j < <usize>count; j++) {
       const choice = <u64>load<u32>(choiceDraws + (j << 2));
-      let id = mask;
-      if (choice >= maskBelow) {
-        id = choice < randomBelow
-          ? randomId(load<u32>(randomDraws + (j << 2)), V, cls, sep, mask, pad)
-          : load<i32>(ids + (<usize>load<i32>(places + (j << 2)) << 2));
-      }
+      const original = load<i32>(ids + (<usize>load<i32>(places + (j << 2)) << 2));
+      // Without a branch: choices are random, and random ids rare or never.
+      let id = select(mask, original, choice < maskBelow);
+      if (choice - maskBelow < randomWidth) id = randomId(load<u32>(randomDraws + (j << 2)), V, cls, sep, mask, pad);
       store<i32>(seen + (j << 2), id);
     }
     if (withReplacement) settleClashes(places, seen, count, mask);

@@ -63,7 +63,8 @@ export function redrawCorrect(
 function lookUp(table: usize, V: i32, columnDraw: u32, coin: u32): i32 {
   const column = <u32>((<u64>columnDraw * <u64>V) >> 32);
   const entry = table + (<usize>column << 3);
-  return coin < load<u32>(entry) ? column : load<i32>(entry, 4);
+  // Without a branch: coins are random.
+  return select(<i32>column, load<i32>(entry, 4), coin < load<u32>(entry));
 }
 
 function nextDrawable(drawable: usize, V: i32, id: i32): i32 {

@@ -186,7 +186,18 @@ test('masking and replacement are those of the scalar twin in 10,000 random case
   const note = (what: string) => met.set(what, (met.get(what) ?? 0) + 1);
   for (let seed = 0; seed < 10_000; seed++) {
     const { rows, lengths, first, settings } = randomCase(seed);
+    const written: [number, number][] = [
+      [at.places, rows.length * settings.N],
+      [at.seen, rows.length * settings.N],
+      [at.given, rows.length * settings.N],
+      [at.counts, rows.length],
+      [tables.scratch, 2 * settings.T],
+    ];
+    for (const [address, length] of written) words.fill(-7, address / 4 + length, address / 4 + length + 8);
     const total = runKernels(rows, lengths, first, settings);
+    for (const [address, length] of written) {
+      assert.ok(words.subarray(address / 4 + length, address / 4 + length + 8).every((word) => word === -7));
+    }
     const never = new Set(Object.values(settings.special));
     const empty = rows.findIndex((ids, row) => {
       const length = lengths[row].reduce((sum, one) => sum + one, 0);
