@@ -17,7 +17,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { type Batch, openLoader } from '../../src/batching/loader.js';
-import { defaultMaskProb, maskedPerRow } from '../../src/batching/masking.js';
+import { defaultMasking, maskedPerRow } from '../../src/batching/masking.js';
 import { parseAmount, parseCount } from '../../src/cli/options.js';
 import { median } from '../../src/median.js';
 import { formatTable } from '../../src/report/table.js';
@@ -194,7 +194,7 @@ class RowSums {
       for (let place = 0; place < lengths[row]; place++) {
         hash = (hash + Math.imul(ids[row * T + place], this.#weights[place])) | 0;
       }
-      const wanted = Math.min(Math.max(1, roundHalfEven(defaultMaskProb * lengths[row])), N, lengths[row] - 2);
+      const wanted = Math.min(Math.max(1, roundHalfEven(defaultMasking.maskProb * lengths[row])), N, lengths[row] - 2);
       if (counts[row] !== wanted) {
         throw new Error(`${counts[row]} masked places in a row of ${lengths[row]} tokens, not ${wanted}`);
       }
@@ -235,7 +235,7 @@ function runRounds(contestants: readonly Contestant[], cores: readonly number[],
 function describe({ ours, numpy, dataLoaderMasked }: Proof, results: readonly Result[], settings: Settings): string {
   const { batchSize, sequenceLength } = settings;
   const filled = (100 * ours.tokens) / (ours.rows * sequenceLength);
-  const places = maskedPerRow(defaultMaskProb, sequenceLength);
+  const places = maskedPerRow(defaultMasking.maskProb, sequenceLength);
   const lines = [
     `An epoch: ${ours.rows} rows of ${sequenceLength} places, ${filled.toFixed(1)} % real tokens (${ours.tokens}), ` +
       `${ours.maskedTokens} masked, at most ${places} a row.`,
