@@ -1,8 +1,8 @@
 /** The pool's worker for `vocab`: the words of a task and their counts. */
 import { workerData } from 'piscina';
+import { type Answer, answer } from '../answer.js';
 import { WordPieceEncoder } from '../text/encoder.js';
 import { type CountedWords, WordTable } from '../text/word-table.js';
-import { type Answer, answer } from './answer.js';
 import type { Task } from './ranges.js';
 import { type ReaderRules, TaskReader } from './reader.js';
 

@@ -14,6 +14,7 @@ import { type DocumentRule, idTypeFor, type Manifest, manifestFile } from '../da
 import { type DatasetDescription, DatasetWriter } from '../dataset/writer.js';
 import { GalvaniError } from '../errors.js';
 import { makePlaceForFolder, publishFolder } from '../files.js';
+import { runInOrder, stopped } from '../pool.js';
 import { compileTextModule } from '../text/encoder.js';
 import { type Profile, profiles } from '../text/profile.js';
 import { readSource, type TokenizerSource } from '../text/source.js';
@@ -22,7 +23,6 @@ import { WorkFolder } from '../workFolder.js';
 import { giveBack, unpack } from './crates.js';
 import { type InputFile, listInputs, standardInput } from './inputs.js';
 import { type Arguments, Journal, journalNames } from './journal.js';
-import { runInOrder, stopped } from './pool.js';
 import {
   beginsDocument,
   bytesOf,

@@ -5,6 +5,7 @@
  * bytes a distinct word, and what the learner needs: 1.0 to 1.4 GB in all for 6.5 million distinct words in 1.15 GB of text.
  */
 import os from 'node:os';
+import { runInOrder } from '../pool.js';
 import { compileTextModule } from '../text/encoder.js';
 import { type LearningSettings, learnVocabulary } from '../text/learner.js';
 import { type Fit, measureFit } from '../text/measurement.js';
@@ -14,7 +15,6 @@ import { Vocabulary } from '../text/vocabulary.js';
 import { WordTable } from '../text/word-table.js';
 import type { CountingWorkerData, TaskCounts } from './countingWorker.js';
 import type { InputFile } from './inputs.js';
-import { runInOrder } from './pool.js';
 import { bytesOf, describeTask, planTasks, type Task } from './ranges.js';
 import { compileJsonModule } from './readers/jsonLines.js';
 

@@ -2,9 +2,9 @@
 import path from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { workerData } from 'piscina';
+import { type Answer, answer } from '../answer.js';
 import type { TextCounts, TokenBlock } from '../dataset/block.js';
 import { WordPieceEncoder } from '../text/encoder.js';
-import { type Answer, answer } from './answer.js';
 import { type Crate, CrateStore } from './crates.js';
 import type { Task } from './ranges.js';
 import { type ReaderRules, TaskReader } from './reader.js';

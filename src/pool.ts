@@ -5,8 +5,8 @@
  * `break` or signal, ends the threads.
  */
 import { Piscina } from 'piscina';
-import { GalvaniError } from '../errors.js';
 import type { Answer } from './answer.js';
+import { GalvaniError } from './errors.js';
 
 export interface PoolSettings {
   /** The command's name, for errors. */

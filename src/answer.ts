@@ -1,6 +1,6 @@
 /** How a worker of the pool answers: with a result whose arrays move to the main thread, or with the error it met. */
 import { Piscina } from 'piscina';
-import { type ErrorParts, GalvaniError } from '../errors.js';
+import { type ErrorParts, GalvaniError } from './errors.js';
 
 /** A result, or an error as data, since an error loses its class between threads. */
 export type Answer<R> = { result: R } | { error: ErrorParts };
