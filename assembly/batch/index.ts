@@ -2,7 +2,7 @@
  * The batch module: token windows → the planes of one batch (src/batching/plan.ts lays them out).
  *
  *   gatherRow, padRow → ids   drawWords → draws   maskRows → places, seen, counts
- *   drawReplacements, redrawCorrect → given
+ *   drawReplacements or drawNgrams, redrawCorrect → given
  *
  * One shared memory, laid out by the host; no static data, no allocation. Kernels depend only on what they are given:
  * the draws of a row are at the same counters whichever part of a batch is made.
@@ -12,4 +12,5 @@ export { largestId } from './check';
 export { drawWords } from './draws';
 export { gatherRow, padRow } from './gather';
 export { maskRows } from './mask';
+export { drawNgrams } from './ngram';
 export { drawReplacements, redrawCorrect } from './replace';

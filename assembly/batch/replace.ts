@@ -58,9 +58,10 @@ export function redrawCorrect(
   }
 }
 
+/** What the words of a column and a coin draw from an alias table. */
 // @ts-ignore: decorator
 @inline
-function lookUp(table: usize, V: i32, columnDraw: u32, coin: u32): i32 {
+export function lookUp(table: usize, V: i32, columnDraw: u32, coin: u32): i32 {
   const column = <u32>((<u64>columnDraw * <u64>V) >> 32);
   const entry = table + (<usize>column << 3);
   // Without a branch: coins are random.

@@ -60,6 +60,20 @@ export interface BatchKernels {
     N: number,
     V: number,
   ): void;
+  drawNgrams(
+    ids: number,
+    places: number,
+    counts: number,
+    given: number,
+    draws: number,
+    table: number,
+    aliases: number,
+    B: number,
+    T: number,
+    N: number,
+    V: number,
+    disallowCorrect: boolean,
+  ): void;
   redrawCorrect(
     ids: number,
     places: number,

@@ -36,6 +36,11 @@ export const streams = {
   replacementAgain: 12,
   /** Rules of official examples. Key = a constant, not the run's seed; step = document ordinal; index = draws of that document. */
   officialExamples: 13,
+  /**
+   * Replacements by neighbours. step = training step; index = 5 × ((batch row) × N + (masked place)) + which: the piece
+   * between both neighbours, which neighbour is left, the piece beside it, column and coin of the alias table.
+   */
+  ngram: 14,
   /** Dropout of site n draws from stream dropout + n. step = training step; index over the whole batch's tensor. */
   dropout: 0x10000,
 } as const;
