@@ -10,7 +10,7 @@ import path from 'node:path';
 import { GalvaniError } from './errors.js';
 
 /** What a file is made of: one piece, or several in order (tensors after their header need no copy). */
-export type FileContent = string | Uint8Array | Iterable<Uint8Array>;
+export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /** Write a file so that, at any moment, `file` holds its old content or all of `content`. */
 export async function writeFileDurably(file: string, content: FileContent): Promise<void> {
@@ -18,7 +18,7 @@ export async function writeFileDurably(file: string, content: FileContent): Prom
   try {
     const handle = await open(beside, 'w');
     try {
-      for (const piece of pieces(content)) await writeFully(handle, piece);
+      for await (const piece of pieces(content)) await writeFully(handle, piece);
       await handle.sync();
     } finally {
       await handle.close();
@@ -163,7 +163,7 @@ function ignore(code: string): (error: NodeJS.ErrnoException) => undefined {
   };
 }
 
-function pieces(content: FileContent): Iterable<Uint8Array> {
+function pieces(content: FileContent): Iterable<Uint8Array> | AsyncIterable<Uint8Array> {
   if (typeof content === 'string') return [Buffer.from(content)];
   return content instanceof Uint8Array ? [content] : content;
 }

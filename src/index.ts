@@ -2,8 +2,9 @@
  * The public API of `galvani`, and nothing else. Engines and formats are loaded when they are first used; a program that
  * only tokenizes imports `galvani/tokenizer`, which is lighter.
  */
-export { type Batch, type Loader, type LoaderOptions, openLoader } from './batching/loader.js';
+export { type Batch, type Loader, openLoader } from './batching/loader.js';
 export type { MaskingSettings } from './batching/masking.js';
+export type { LoaderOptions, WeightedData } from './batching/options.js';
 export { type PrepareResult, type PrepareSettings, prepare } from './corpus/prepare.js';
 export { type MergeResult, type MergeSettings, merge } from './dataset/merge.js';
 export { GalvaniError } from './errors.js';

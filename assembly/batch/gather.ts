@@ -1,23 +1,110 @@
 /**
- * One row of `ids`: [CLS] text [SEP], and [PAD] to the end.
+ * The rows of `ids`, from pieces of blocks (src/dataset/examples/blocks.ts): [CLS] before each segment, [SEP] behind each
+ * part, [PAD] to the end.
  *
- * source  n ids of idBytes (2 or 4) each, n ≤ T − 2; nothing beyond them is read
- * row     (T) i32 out
- * @returns the row's length: n + 2
+ *   rows     (B, 3) u32: address of the block's tokens, address of the row's first piece, pieces (0: a row of padding)
+ *   piece    place in the block's tokens u32; tokens | opening << 30: 0 segment, 1 second part, 2 goes on
  */
-export function gatherRow(source: usize, n: i32, idBytes: i32, row: usize, T: i32, cls: i32, sep: i32, pad: i32): i32 {
-  store<i32>(row, cls);
-  const text = row + 4;
-  if (idBytes == 2) widen(source, text, n);
-  else memory.copy(text, source, <usize>n << 2);
-  store<i32>(text + (<usize>n << 2), sep);
-  fill(text + (<usize>(n + 1) << 2), row + (<usize>T << 2), pad);
-  return n + 2;
+
+/** What a row takes of a batch: its longest row decides how far all of them are filled up. */
+export function longestRow(rows: usize, B: i32): i32 {
+  let longest = 0;
+  for (let row = 0; row < B; row++) {
+    const pieces = <usize>load<u32>(rows, 4);
+    const count = load<i32>(rows, 8);
+    let length = 0;
+    for (let i: usize = 0; i < <usize>count; i++) {
+      const word = load<u32>(pieces + (i << 3), 4);
+      // [CLS] and [SEP] with a segment, [SEP] with a second part.
+      length += <i32>(word & 0x3fffffff) + 2 - min<i32>(word >>> 30, 2);
+    }
+    longest = max(longest, length);
+    rows += 12;
+  }
+  return longest;
 }
 
-/** A row without text, behind the end of a finite pass: all [PAD]. */
-export function padRow(row: usize, T: i32, pad: i32): void {
-  fill(row, row + (<usize>T << 2), pad);
+/**
+ * ids      (B, T) i32 out
+ * lengths  (B, S) i32 out: places of each segment, [CLS] and [SEP] among them; 0 for one that the row does not have
+ * seconds  (B, S) i32 out: where the second part begins in the segment; its length where there is none
+ * @returns Σ lengths
+ */
+export function gatherRows(
+  rows: usize, B: i32, S: i32, T: i32, idBytes: i32, ids: usize, lengths: usize, seconds: usize,
+  cls: i32, sep: i32, pad: i32,
+): i32 {
+  let total = 0;
+  for (let row = 0; row < B; row++) {
+    const used = gatherRow(rows, idBytes, ids, lengths, seconds, S, cls, sep);
+    const end = ids + (<usize>T << 2);
+    fill(ids + (<usize>used << 2), end, pad);
+    total += used;
+    rows += 12;
+    ids = end;
+    lengths += <usize>S << 2;
+    seconds += <usize>S << 2;
+  }
+  return total;
+}
+
+function gatherRow(
+  row: usize, idBytes: i32, ids: usize, lengths: usize, seconds: usize, S: i32, cls: i32, sep: i32,
+): i32 {
+  const tokens = <usize>load<u32>(row);
+  let piece = <usize>load<u32>(row, 4);
+  const end = piece + (<usize>load<u32>(row, 8) << 3);
+  const lengthsEnd = lengths + (<usize>S << 2);
+  let pos = ids;
+  let start = ids;
+  let second: usize = 0;
+  while (piece < end) {
+    const word = load<u32>(piece, 4);
+    const opening = word >>> 30;
+    if (opening == 0) {
+      if (pos > ids) {
+        pos = closeSegment(pos, start, second, lengths, seconds, sep);
+        lengths += 4;
+        seconds += 4;
+      }
+      start = pos;
+      second = 0;
+      store<i32>(pos, cls);
+      pos += 4;
+    } else if (opening == 1) {
+      store<i32>(pos, sep);
+      pos += 4;
+      second = pos;
+    }
+    const n = <i32>(word & 0x3fffffff);
+    const source = tokens + <usize>load<u32>(piece) * <usize>idBytes;
+    if (idBytes == 2) widen(source, pos, n);
+    else memory.copy(pos, source, <usize>n << 2);
+    pos += <usize>n << 2;
+    piece += 8;
+  }
+  if (pos > ids) {
+    pos = closeSegment(pos, start, second, lengths, seconds, sep);
+    lengths += 4;
+    seconds += 4;
+  }
+  while (lengths < lengthsEnd) {
+    store<i32>(lengths, 0);
+    store<i32>(seconds, 0);
+    lengths += 4;
+    seconds += 4;
+  }
+  return <i32>((pos - ids) >> 2);
+}
+
+/** @returns where the next segment begins */
+function closeSegment(pos: usize, start: usize, second: usize, lengths: usize, seconds: usize, sep: i32): usize {
+  store<i32>(pos, sep);
+  pos += 4;
+  const length = <i32>((pos - start) >> 2);
+  store<i32>(lengths, length);
+  store<i32>(seconds, second == 0 ? length : <i32>((second - start) >> 2));
+  return pos;
 }
 
 /** uint16 → int32, eight at a time. */

@@ -1,7 +1,7 @@
 /**
  * The batch module: token windows → the planes of one batch (src/batching/plan.ts lays them out).
  *
- *   gatherRow, padRow → ids   drawWords → draws   maskRows → places, seen, counts
+ *   gatherRows → ids, lengths, seconds   drawWords → draws   maskRows → places, seen, counts
  *   drawReplacements or drawNgrams, redrawCorrect → given
  *
  * One shared memory, laid out by the host; no static data, no allocation. Kernels depend only on what they are given:
@@ -10,7 +10,7 @@
 export { philoxBlock, philoxWords } from '../philox';
 export { largestId } from './check';
 export { drawWords } from './draws';
-export { gatherRow, padRow } from './gather';
+export { gatherRows, longestRow } from './gather';
 export { maskRows } from './mask';
 export { drawNgrams } from './ngram';
 export { drawReplacements, redrawCorrect } from './replace';

@@ -8,7 +8,7 @@
  * counts         (B) i32        out; see below
  * scratch        (T, 2) i32     candidates, or words: first place and pieces
  * continuations  (V) u8         1 for pieces that go on with a word: whole words are masked; address 0: pieces one by one
- * placeDraws     (B, N) u32     which candidate; for whole words (B, T): which word
+ * placeDraws     (B, D) u32     which candidate, D ≥ N; for whole words which word, D ≥ T
  * choiceDraws    (B, N) u32     [MASK] if below maskReplaceProb, else a random id if below the sum of both, of 2³²
  * randomDraws    (B, N) u32     which random id; not read if randomReplaceProb is 0
  *
@@ -22,13 +22,12 @@
  */
 export function maskRows(
   ids: usize, lengths: usize, places: usize, seen: usize, counts: usize, scratch: usize, continuations: usize,
-  placeDraws: usize, choiceDraws: usize, randomDraws: usize, B: i32, S: i32, T: i32, N: i32, V: i32,
+  placeDraws: usize, choiceDraws: usize, randomDraws: usize, B: i32, S: i32, T: i32, N: i32, D: i32, V: i32,
   maskProb: f64, maskReplaceProb: f64, randomReplaceProb: f64, withReplacement: bool,
   cls: i32, sep: i32, mask: i32, pad: i32,
 ): i32 {
   const maskBelow = <u64>nearest<f64>(maskReplaceProb * 4294967296.0);
   const randomWidth = <u64>nearest<f64>((maskReplaceProb + randomReplaceProb) * 4294967296.0) - maskBelow;
-  const drawsOfRow = <usize>(continuations == 0 ? N : T) << 2;
   let total = 0;
   for (let row = 0; row < B; row++) {
     const length = sumLengths(lengths, S);
@@ -67,7 +66,7 @@ export function maskRows(
     lengths += <usize>S << 2;
     places += <usize>N << 2;
     seen += <usize>N << 2;
-    placeDraws += drawsOfRow;
+    placeDraws += <usize>D << 2;
     choiceDraws += <usize>N << 2;
     randomDraws += <usize>N << 2;
   }

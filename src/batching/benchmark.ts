@@ -4,7 +4,8 @@
  * Measured after a warm-up, in which the ring fills and the blocks in use are read.
  */
 import { SimulatedDevice } from './device.js';
-import { type Loader, type LoaderOptions, openLoader } from './loader.js';
+import { type Loader, openLoader } from './loader.js';
+import type { LoaderOptions } from './options.js';
 
 export interface BatchBenchmarkOptions extends LoaderOptions {
   /** How long to measure. Default 3, if no steps are given. */

@@ -1,90 +1,191 @@
 /**
- * The blocks of examples that a worker has at hand, in its part of the shared memory: the ids of a block's examples
- * without gaps. Bounded; the block that was used longest ago makes room.
+ * The blocks of examples of one dataset that are at hand, in memory that all workers share: whoever needs a block first
+ * reads it, for all. There is room for the blocks of two windows of the order, the one in use and the next; where all
+ * blocks fit, each is read once for good.
+ *
+ * A place's state says what it holds: 2 · (window + 1) while a block of that window is being read, and one more when it is
+ * there; states only grow. A place is overwritten when no worker is at the window before last any more. Each worker says
+ * which window its step begins in, before it does anything else; since a worker only ever waits for earlier steps than
+ * its own, they cannot wait for each other.
  */
-import { listRuns, type TokenRun } from '../dataset/examples.js';
-import { TokenReader } from '../dataset/tokens.js';
+import { crc32 } from 'node:zlib';
+import { headWords, pieceWords, runWords } from '../dataset/examples/blocks.js';
+import { FileReader } from '../dataset/fileReader.js';
+import type { Order } from '../dataset/order.js';
 import { GalvaniError } from '../errors.js';
 import type { BatchKernels } from './kernels.js';
-import type { BatchPlan, MemoryLayout } from './plan.js';
-
-interface CachedBlock {
-  block: number;
-  /** Byte address of its ids. */
-  address: number;
-  /** (examples + 1) first token of each example, in tokens of the block. */
-  starts: Int32Array;
-  lastUse: number;
-}
+import { countBlocks, type Source, type SourceLayout } from './plan.js';
+import { type Ring, sleepMs } from './ring.js';
 
 export class BlockCache {
-  private readonly reader: TokenReader;
-  private readonly byBlock = new Map<number, CachedBlock>();
+  private readonly reader = new FileReader();
+  private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
-  private uses = 0;
+  /** Every block has a place of its own. */
+  private readonly holdsAll: boolean;
 
   constructor(
-    private readonly plan: BatchPlan,
-    private readonly layout: MemoryLayout,
-    private readonly address: number,
+    private readonly source: Source,
+    private readonly layout: SourceLayout,
+    private readonly order: Order,
+    private readonly workers: number,
+    private readonly vocabularySize: number,
     private readonly kernels: BatchKernels,
     memory: WebAssembly.Memory,
+    private readonly ring: Ring,
   ) {
+    this.words = new Int32Array(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
-    this.reader = new TokenReader(plan.index.shards, plan.index.idBytes);
+    this.holdsAll = source.cachedBlocks === countBlocks(source.index);
   }
 
-  /** The block, read if it is not there yet. It stays until as many others as there is room for have been used. */
-  get(block: number): CachedBlock {
-    const cached = this.byBlock.get(block) ?? this.load(block);
-    cached.lastUse = ++this.uses;
-    return cached;
+  /** What a worker is about to do needs no window before this one. */
+  announce(worker: number, window: number): void {
+    Atomics.store(this.words, this.layout.windows / 4 + worker, window);
+  }
+
+  /** The byte address of a block; it is read, or waited for, if it is not there. @throws Stopped */
+  get(window: number, slot: number, block: number): number {
+    const place = this.placeOf(window, slot, block);
+    const loaded = this.loadedState(window);
+    for (;;) {
+      const state = Atomics.load(this.words, this.stateAt(place));
+      if (state === loaded) break;
+      if (state === loaded - 1) this.sleep(place, state);
+      else if (!this.isFree(window)) this.sleepBriefly();
+      else this.claim(place, state, loaded, block);
+    }
+    return this.addressOf(place);
+  }
+
+  /** Read the next window's blocks that are due, as far as their places are free and nobody else does. */
+  readAhead(position: number): void {
+    if (this.holdsAll) return;
+    const window = this.order.windowOf(position) + 1;
+    const due = this.order.upcoming(position);
+    if (!this.isFree(window)) return;
+    const loaded = this.loadedState(window);
+    for (let slot = 0; slot < due; slot++) {
+      const place = this.placeOf(window, slot, 0);
+      const state = Atomics.load(this.words, this.stateAt(place));
+      if (state < loaded - 1) this.claim(place, state, loaded, this.order.blockAt(window, slot));
+    }
+  }
+
+  /** Where in the shards the first token of an example lies, for a message. */
+  describe(address: number, example: number): string {
+    const head = (address + this.layout.indexAt) / 4;
+    const piece = this.words[this.pieceAt(head, example)];
+    let before = 0;
+    for (let run = 0; ; run++) {
+      const [shard, first, tokens] = this.words.subarray(head + headWords + runWords * run);
+      if (piece < before + tokens) return `${this.source.index.shardFiles[shard]}, token ${first + piece - before}`;
+      before += tokens;
+    }
+  }
+
+  /** Write what the kernel needs of an example: tokens, first piece, pieces. */
+  describeRow(address: number, example: number, row: number): void {
+    const { words } = this;
+    const head = (address + this.layout.indexAt) / 4;
+    const firsts = head + headWords + runWords * words[head + 1] + example;
+    words[row] = address;
+    words[row + 1] = 4 * this.pieceAt(head, example);
+    words[row + 2] = words[firsts + 1] - words[firsts];
   }
 
   close(): void {
     this.reader.close();
   }
 
-  private load(block: number): CachedBlock {
-    const cached = this.makeRoom();
-    const { index } = this.plan;
-    const first = block * this.layout.blockExamples;
-    const count = Math.min(this.layout.blockExamples, index.examples - first);
-    let at = cached.address;
-    for (const run of listRuns(index, first, count, cached.starts)) {
-      const end = this.reader.read(run, this.bytes, at);
-      this.checkIds(run, at);
-      at = end;
+  /** Word index of an example's first piece. */
+  private pieceAt(head: number, example: number): number {
+    const firsts = head + headWords + runWords * this.words[head + 1];
+    return firsts + this.words[head] + 1 + pieceWords * this.words[firsts + example];
+  }
+
+  private claim(place: number, state: number, loaded: number, block: number): void {
+    if (Atomics.compareExchange(this.words, this.stateAt(place), state, loaded - 1) !== state) return;
+    this.load(this.addressOf(place), block);
+    Atomics.store(this.words, this.stateAt(place), loaded);
+    Atomics.notify(this.words, this.stateAt(place));
+  }
+
+  private load(address: number, block: number): void {
+    const { file, table, idBytes, shardFiles } = this.source.index;
+    const at = address + this.layout.indexAt;
+    this.reader.read(file, table.offsets[block], 4 * table.words[block], this.bytes, at);
+    const index = this.words.subarray(at / 4, at / 4 + table.words[block]);
+    if (crc32(new Uint8Array(index.buffer, at, 4 * table.words[block])) !== table.crcs[block])
+      throw this.damaged(block);
+    let to = address;
+    for (let run = 0; run < index[1]; run++) {
+      const [shard, first, tokens, low, high] = index.subarray(headWords + runWords * run);
+      this.reader.read(shardFiles[shard], (low >>> 0) + 2 ** 32 * high, tokens * idBytes, this.bytes, to);
+      this.checkIds(shardFiles[shard], first, tokens, to);
+      to += tokens * idBytes;
     }
-    cached.block = block;
-    this.byBlock.set(block, cached);
-    return cached;
   }
 
   /** Engines address their tables by these ids without a check of their own. */
-  private checkIds({ shard, startToken, tokens }: TokenRun, address: number): void {
-    const largest = this.kernels.largestId(address, tokens, this.plan.index.idBytes) >>> 0;
-    if (largest < this.plan.vocabularySize) return;
+  private checkIds(file: string, first: number, tokens: number, address: number): void {
+    const largest = this.kernels.largestId(address, tokens, this.source.index.idBytes) >>> 0;
+    if (largest < this.vocabularySize) return;
     throw new GalvaniError({
       stage: 'shard',
-      expected: `ids below ${this.plan.vocabularySize}`,
+      expected: `ids below ${this.vocabularySize}`,
       got: String(largest),
-      where: `${this.plan.index.shards[shard].path}, tokens ${startToken} to ${startToken + tokens}`,
+      where: `${file}, tokens ${first} to ${first + tokens}`,
       remedy: 'The file is damaged: run "galvani prepare" again, or bring it back from a copy.',
       kind: 'badInput',
     });
   }
 
-  private makeRoom(): CachedBlock {
-    if (this.byBlock.size < this.layout.cachedBlocks) {
-      const address = this.address + this.byBlock.size * this.layout.blockBytes;
-      return { block: -1, address, starts: new Int32Array(this.layout.blockExamples + 1), lastUse: 0 };
+  private damaged(block: number): GalvaniError {
+    return new GalvaniError({
+      stage: 'examples',
+      expected: `the bytes of block ${block} that were written`,
+      got: 'others',
+      where: this.source.index.file,
+      remedy: 'Remove the file: it is made again from the dataset.',
+      kind: 'badInput',
+    });
+  }
+
+  /** Nobody needs the window any more whose places this one takes. */
+  private isFree(window: number): boolean {
+    if (this.holdsAll) return true;
+    for (let worker = 0; worker < this.workers; worker++) {
+      if (Atomics.load(this.words, this.layout.windows / 4 + worker) < window - 1) return false;
     }
-    let oldest: CachedBlock | undefined;
-    for (const cached of this.byBlock.values()) {
-      if (oldest === undefined || cached.lastUse < oldest.lastUse) oldest = cached;
-    }
-    this.byBlock.delete(oldest!.block);
-    return oldest!;
+    return true;
+  }
+
+  private placeOf(window: number, slot: number, block: number): number {
+    return this.holdsAll ? block : (window % 2) * this.source.windowBlocks + slot;
+  }
+
+  private loadedState(window: number): number {
+    return this.holdsAll ? 3 : 2 * (window + 1) + 1;
+  }
+
+  private stateAt(place: number): number {
+    return this.layout.states / 4 + place;
+  }
+
+  private addressOf(place: number): number {
+    return this.layout.blocks + place * this.layout.blockBytes;
+  }
+
+  private sleep(place: number, state: number): void {
+    this.ring.throwIfStopped();
+    Atomics.wait(this.words, this.stateAt(place), state, sleepMs);
+  }
+
+  /** Until another worker's step ends, which nobody tells. */
+  private sleepBriefly(): void {
+    this.ring.throwIfStopped();
+    const first = this.layout.windows / 4;
+    Atomics.wait(this.words, first, Atomics.load(this.words, first), 1);
   }
 }

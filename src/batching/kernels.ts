@@ -12,18 +12,21 @@ export interface BatchKernels {
     step: number,
     stream: number,
   ): number;
-  gatherRow(
-    source: number,
-    tokens: number,
-    idBytes: number,
-    row: number,
+  longestRow(rows: number, B: number): number;
+  gatherRows(
+    rows: number,
+    B: number,
+    S: number,
     T: number,
+    idBytes: number,
+    ids: number,
+    lengths: number,
+    seconds: number,
     cls: number,
     sep: number,
     pad: number,
   ): number;
   largestId(source: number, tokens: number, idBytes: number): number;
-  padRow(row: number, T: number, pad: number): void;
   maskRows(
     ids: number,
     lengths: number,
@@ -39,6 +42,7 @@ export interface BatchKernels {
     S: number,
     T: number,
     N: number,
+    D: number,
     V: number,
     maskProb: number,
     maskReplaceProb: number,

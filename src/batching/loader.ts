@@ -6,67 +6,28 @@
  * it had to wait. A worker that dies, and a consumer that keeps its batches, are errors, not hangs.
  */
 import { Piscina } from 'piscina';
-import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
-import { indexExamples, type Split } from '../dataset/examples.js';
 import { type ErrorParts, GalvaniError } from '../errors.js';
-import { keyOfSeed } from '../random/philox.js';
-import { Vocabulary } from '../text/vocabulary.js';
-import { buildAliasTable, markDrawable, uniformWeights, unigramWeights } from './frequency.js';
 import { compileKernels } from './kernels.js';
-import { fillMasking, type MaskingSettings, markContinuations, maskedPerRow } from './masking.js';
-import { type BatchPlan, layOutMemory, type MemoryLayout, type SpecialIds } from './plan.js';
+import { checkOptions, type LoaderOptions } from './options.js';
+import { type BatchPlan, layOutMemory, type MemoryLayout } from './plan.js';
+import { planBatches } from './planning.js';
 import { controlWords, Ring } from './ring.js';
+import { makeTables, placeTables } from './tables.js';
 import type { WorkerAnswer, WorkerTask } from './worker.js';
-import { wrongSetting } from './wrongSetting.js';
 
-const replacements = ['generator', 'unigram', 'uniform'] as const;
-
-export interface LoaderOptions {
-  /** A folder made by `galvani prepare`, or what openDataset gave for it. */
-  data: string | TokenDataset;
-  /** B, rows of a batch. */
-  batchSize: number;
-  /** T, places of a row: at most T − 2 tokens of one document, [CLS] before and [SEP] behind them. */
-  sequenceLength: number;
-  /** Order, masks and replacements of the training split. Default 0. The validation split has a seed of its own. */
-  seed?: number | bigint;
-  /** Which places the generator guesses, and what it sees there. Default: as the original, without replacement. */
-  masking?: Partial<MaskingSettings>;
-  /**
-   * Who replaces the masked tokens: the generator on the device (default), or `given` ids drawn here, by the token
-   * counts of the dataset (`unigram`) or all alike (`uniform`); never [CLS], [SEP], [MASK] or [PAD].
-   */
-  replacement?: (typeof replacements)[number];
-  /** A `given` id never equals the original. Default false. */
-  disallowCorrect?: boolean;
-  /** Threads that make batches. Default 1. */
-  workers?: number;
-  /** R, batches in the ring. Default: 4 a worker, at least 8. */
-  slots?: number;
-  /** The first step to yield. Default 0. */
-  startStep?: number;
-  /** Share of the documents that is held out. Default 0. */
-  validationFraction?: number;
-  /**
-   * `train` (default) goes on for ever, epoch after epoch. `validation` is one pass over the held-out documents in their
-   * order, with masks and replacements that are the same at any batch size; the last batch is filled up with empty rows.
-   */
-  split?: Split;
-  /** Longest wait for one batch before it is an error. Default 60 000. */
-  waitLimitMs?: number;
-}
-
-/** Typed views into a slot, int32, valid until release(). B rows, T places, N masked places a row, one segment a row. */
+/** Typed views into a slot, int32, valid until release(). B rows, T places, N masked places and S segments a row. */
 export interface Batch {
   readonly step: number;
   readonly B: number;
+  /** Places of a row: those asked for, or fewer where batches are trimmed to their longest row. */
   readonly T: number;
   readonly N: number;
+  readonly S: number;
   /** (B, T) as they stand in the text, [PAD] behind the row's length. */
   readonly ids: Int32Array;
-  /** (B, 1) real tokens of each row, [CLS] and [SEP] among them; 0 for an empty row. */
+  /** (B, S) real tokens of each segment, [CLS] and [SEP] among them; 0 behind the row's last one. */
   readonly lengths: Int32Array;
-  /** (B, 1) where token type 1 begins: nowhere, so the length. */
+  /** (B, S) where token type 1 begins in the segment; its length where that is nowhere. */
   readonly seconds: Int32Array;
   /** (B, N) masked places, 0 beyond the row's count. */
   readonly places: Int32Array;
@@ -95,101 +56,13 @@ export interface Stall {
 /** @throws wrongUse for settings that cannot be; badInput for a dataset that cannot be read or is too small. */
 export async function openLoader(options: LoaderOptions): Promise<Loader> {
   checkOptions(options);
-  const masking = fillMasking(options.masking ?? {}, options.sequenceLength);
-  const dataset = typeof options.data === 'string' ? await openDataset(options.data) : options.data;
-  const vocabulary = Vocabulary.read(dataset.vocabularyPath, dataset.manifest.tokenizer.profile);
-  const plan = makePlan(dataset, vocabulary, masking, options);
+  const { plan, data, vocabulary } = await planBatches(options);
+  const tables = await makeTables(plan, data, vocabulary);
   const layout = layOutMemory(plan);
-  if (!plan.isPass && plan.index.examples < plan.B) warnAboutRepeats(dataset, plan.index.examples, plan.B);
   const pages = Math.ceil(layout.bytes / 0x10000);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  if (plan.replaces) {
-    const weights =
-      options.replacement === 'uniform'
-        ? uniformWeights(plan.vocabularySize, plan.special)
-        : unigramWeights(await readTokenCounts(dataset), plan.special);
-    const table = buildAliasTable(weights);
-    new Uint32Array(memory.buffer, layout.table, table.length).set(table);
-    if (plan.disallowCorrect) new Uint8Array(memory.buffer).set(markDrawable(weights), layout.drawable);
-  }
-  if (masking.wholeWordMask) {
-    new Uint8Array(memory.buffer).set(markContinuations(vocabulary.pieces), layout.continuations);
-  }
+  placeTables(tables, layout, memory);
   return new Loader(plan, layout, memory, await compileKernels(), options.waitLimitMs ?? 60_000);
-}
-
-/** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
-const validationKey = keyOfSeed(0x76616c6964n);
-
-function makePlan(
-  dataset: TokenDataset,
-  vocabulary: Vocabulary,
-  masking: MaskingSettings,
-  options: LoaderOptions,
-): BatchPlan {
-  const { batchSize, sequenceLength, split = 'train', validationFraction = 0, workers = 1, startStep = 0 } = options;
-  const { replacement = 'generator', disallowCorrect = false } = options;
-  const index = indexExamples(dataset, sequenceLength, split, validationFraction);
-  const isPass = split === 'validation';
-  return {
-    index,
-    B: batchSize,
-    T: sequenceLength,
-    N: maskedPerRow(masking.maskProb, sequenceLength),
-    key: isPass ? validationKey : keyOfSeed(options.seed ?? 0),
-    isPass,
-    masking,
-    special: readSpecialIds(vocabulary),
-    vocabularySize: dataset.manifest.vocabulary.size,
-    replaces: replacement !== 'generator',
-    disallowCorrect,
-    startStep,
-    endStep: isPass ? Math.ceil(index.examples / batchSize) : Number.POSITIVE_INFINITY,
-    slots: options.slots ?? Math.max(8, 4 * workers),
-    workers,
-  };
-}
-
-function readSpecialIds(vocabulary: Vocabulary): SpecialIds {
-  return {
-    pad: vocabulary.specialId('[PAD]'),
-    cls: vocabulary.specialId('[CLS]'),
-    sep: vocabulary.specialId('[SEP]'),
-    mask: vocabulary.specialId('[MASK]'),
-  };
-}
-
-function warnAboutRepeats(dataset: TokenDataset, examples: number, batchSize: number): void {
-  process.emitWarning(
-    `batch: expected at least ${batchSize} examples for a batch, got ${examples} (${dataset.directory}). ` +
-      'Batches repeat examples; prepare more text, or make the batch smaller.',
-    'GalvaniWarning',
-  );
-}
-
-function checkOptions(options: LoaderOptions): void {
-  const { batchSize, sequenceLength, replacement = 'generator' } = options;
-  const expectCount = (name: string, value: number | undefined, least: number, most: number) => {
-    if (value !== undefined && (!Number.isInteger(value) || value < least || value > most)) {
-      throw wrongSetting(name, `a whole number from ${least} to ${most}`, value);
-    }
-  };
-  expectCount('batchSize', batchSize, 1, 2 ** 20);
-  expectCount('sequenceLength', sequenceLength, 3, 2 ** 16);
-  expectCount('workers', options.workers, 1, 256);
-  expectCount('slots', options.slots, 2, 1024);
-  expectCount('startStep', options.startStep, 0, 2 ** 31 - 1);
-  if (!replacements.includes(replacement)) {
-    throw wrongSetting('replacement', replacements.join(', '), replacement);
-  }
-  if (options.disallowCorrect && replacement === 'generator') {
-    throw wrongSetting('disallowCorrect', 'false where the generator replaces', true);
-  }
-  const fraction = options.validationFraction ?? 0;
-  if (!(fraction >= 0 && fraction < 1)) throw wrongSetting('validationFraction', 'a number from 0 up to 1', fraction);
-  if (options.split === 'validation' && fraction === 0) {
-    throw wrongSetting('validationFraction', 'more than 0 for the validation split', fraction);
-  }
 }
 
 export class Loader implements AsyncIterable<Batch> {
@@ -210,16 +83,16 @@ export class Loader implements AsyncIterable<Batch> {
     module: WebAssembly.Module,
     private readonly waitLimitMs: number,
   ) {
-    const { B, T, N, slots, workers } = plan;
+    const { B, T, N, S, slots, workers } = plan;
     const view = (at: number, length: number) => new Int32Array(memory.buffer, at, length);
     this.views = layout.slots.map((slot) => ({
       ids: view(slot.ids, B * T),
-      lengths: view(slot.lengths, B),
-      seconds: view(slot.seconds, B),
+      lengths: view(slot.lengths, B * S),
+      seconds: view(slot.seconds, B * S),
       places: view(slot.places, B * N),
       seen: view(slot.seen, B * N),
       counts: view(slot.counts, B),
-      given: plan.replaces ? view(slot.given, B * N) : undefined,
+      given: plan.replacement !== 'generator' ? view(slot.given, B * N) : undefined,
     }));
     const control = view(layout.control, controlWords(slots, workers));
     this.ring = new Ring(control, slots, workers);
@@ -235,13 +108,21 @@ export class Loader implements AsyncIterable<Batch> {
     for (let worker = 0; worker < workers; worker++) this.start({ plan, control, module, memory, worker });
   }
 
-  /** Examples of the split, and how many batches they make. */
+  /** Of all datasets, in this split. */
   get examples(): number {
-    return this.plan.index.examples;
+    return this.plan.sources.reduce((sum, { index }) => sum + index.examples, 0);
   }
 
-  get batchesPerEpoch(): number {
-    return this.examples / this.plan.B;
+  /** How often each dataset's examples of the split have been seen after so many steps. */
+  epochsAfter(steps: number): number[] {
+    const { sources, B } = this.plan;
+    const total = sources.reduce((sum, { weight }) => sum + weight, 0);
+    return sources.map(({ index, weight }) => (steps * B * (weight / total)) / index.examples);
+  }
+
+  /** S, the segments of a row. */
+  get segments(): number {
+    return this.plan.S;
   }
 
   /** R, batches in the ring. */
@@ -329,14 +210,16 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   private lend(step: number): Batch {
-    const { B, T, N, slots } = this.plan;
+    const { B, N, S, slots } = this.plan;
+    const views = this.views[step % slots];
+    const { maskedCount, tokenCount, width: T } = this.ring.counts(step);
     let isReleased = false;
     const release = () => {
       if (isReleased) throw releasedTwice(step);
       isReleased = true;
       this.ring.giveBack(step);
     };
-    return { step, B, T, N, ...this.views[step % slots], ...this.ring.counts(step), release };
+    return { step, B, T, N, S, ...views, ids: views.ids.subarray(0, B * T), maskedCount, tokenCount, release };
   }
 
   private late(step: number): GalvaniError {

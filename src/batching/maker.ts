@@ -2,99 +2,130 @@
  * Makes the batch of any step in a slot of the shared memory: gathers its rows, masks them, draws replacements.
  * Everything about it is a pure function of (plan, step); which worker does it, and when, changes nothing.
  */
-import { locateExample } from '../dataset/examples.js';
-import { ExampleOrder } from '../dataset/order.js';
+import { CorpusOrder, type Order, ShuffledOrder } from '../dataset/order.js';
 import { GalvaniError } from '../errors.js';
 import { streams } from '../random/streams.js';
 import { BlockCache } from './blockCache.js';
 import { type BatchKernels, instantiateKernels } from './kernels.js';
-import { type BatchPlan, layOutMemory, type MemoryLayout, type SlotLayout, type WorkerLayout } from './plan.js';
+import { Mixture, type RowSources, Succession } from './mixture.js';
+import {
+  type BatchPlan,
+  layOutMemory,
+  type MemoryLayout,
+  type SlotLayout,
+  type Source,
+  type WorkerLayout,
+} from './plan.js';
+import type { Ring, SlotCounts } from './ring.js';
 
 export class BatchMaker {
   private readonly kernels: BatchKernels;
   private readonly layout: MemoryLayout;
   private readonly scratch: WorkerLayout;
   private readonly words: Int32Array;
-  private readonly cache: BlockCache;
-  private readonly order: ExampleOrder;
+  private readonly rowSources: RowSources;
+  private readonly orders: Order[];
+  private readonly caches: BlockCache[];
 
   constructor(
     private readonly plan: BatchPlan,
     module: WebAssembly.Module,
     memory: WebAssembly.Memory,
-    worker: number,
+    private readonly worker: number,
+    ring: Ring,
   ) {
+    const { sources, workers, vocabularySize } = plan;
     this.kernels = instantiateKernels(module, memory);
     this.layout = layOutMemory(plan);
     this.scratch = this.layout.workers[worker];
     this.words = new Int32Array(memory.buffer);
-    this.cache = new BlockCache(plan, this.layout, this.scratch.blocks, this.kernels, memory);
-    this.order = new ExampleOrder(plan.index.examples, this.layout.blockExamples, plan.key);
+    this.rowSources = plan.isPass
+      ? new Succession(sources.map(({ index }) => index.examples))
+      : new Mixture(sources.map(({ weight }) => weight));
+    this.orders = sources.map((source, i) => this.orderOf(source, i));
+    this.caches = sources.map((source, i) => {
+      const layout = this.layout.sources[i];
+      return new BlockCache(source, layout, this.orders[i], workers, vocabularySize, this.kernels, memory, ring);
+    });
   }
 
-  /** Fill the slot of `step`. @throws badInput for a row that cannot be masked, or a shard that cannot be read. */
-  make(step: number): { maskedCount: number; tokenCount: number } {
+  /** Say that earlier blocks than those of `step` are not needed here any more. */
+  announce(step: number): void {
+    for (const [i, cache] of this.caches.entries()) {
+      cache.announce(this.worker, this.orders[i].windowOf(this.ownPosition(i, step)));
+    }
+  }
+
+  announceEnd(): void {
+    for (const cache of this.caches) cache.announce(this.worker, 2 ** 31 - 1);
+  }
+
+  /** Fill the slot of `step`. @throws badInput for a row that cannot be masked, or a shard that cannot be read; Stopped */
+  make(step: number): SlotCounts {
     const slot = this.layout.slots[step % this.plan.slots];
-    const tokenCount = this.gather(step, slot);
-    const maskedCount = this.mask(step, slot);
-    if (this.plan.replaces) this.replace(step, slot);
-    if (!this.plan.isPass) this.readAhead(step);
-    return { maskedCount, tokenCount };
+    this.findRows(step);
+    const width = this.widthOf();
+    const tokenCount = this.gather(width, slot);
+    const maskedCount = this.mask(step, width, slot);
+    if (this.plan.replacement !== 'generator') this.replace(step, width, slot);
+    for (const [i, cache] of this.caches.entries()) {
+      const last = this.ownPosition(i, step + 1) - 1;
+      if (last >= 0) cache.readAhead(last);
+    }
+    return { maskedCount, tokenCount, width };
   }
 
   close(): void {
-    this.cache.close();
+    for (const cache of this.caches) cache.close();
   }
 
-  private readAhead(step: number): void {
-    for (const block of this.order.upcomingBlocks((step + 1) * this.plan.B - 1)) this.cache.get(block);
+  private orderOf({ index, windowBlocks }: Source, number: number): Order {
+    return this.plan.isPass
+      ? new CorpusOrder(index.blockExamples, windowBlocks)
+      : new ShuffledOrder(index.examples, index.blockExamples, windowBlocks, this.plan.key, number);
   }
 
-  private gather(step: number, slot: SlotLayout): number {
-    const { B, T, special, index } = this.plan;
-    let tokenCount = 0;
+  /** Examples of a source before a step. */
+  private ownPosition(source: number, step: number): number {
+    return this.rowSources.countBefore(source, step * this.plan.B);
+  }
+
+  private findRows(step: number): void {
+    const { B, sources } = this.plan;
+    const { rowSources } = this;
     for (let row = 0; row < B; row++) {
-      const position = step * B + row;
-      const rowIds = slot.ids + 4 * row * T;
-      let length = 0;
-      if (!this.plan.isPass || position < index.examples) {
-        const { address, tokens } = this.findTokens(this.exampleAt(position));
-        length = this.kernels.gatherRow(
-          address,
-          tokens,
-          index.idBytes,
-          rowIds,
-          T,
-          special.cls,
-          special.sep,
-          special.pad,
-        );
-      } else {
-        this.kernels.padRow(rowIds, T, special.pad);
+      rowSources.find(step * B + row);
+      const { dataset, own } = rowSources;
+      const at = this.scratch.rows / 4 + 3 * row;
+      if (this.plan.isPass && own >= sources[dataset].index.examples) {
+        this.words[at + 2] = 0; // behind the end of the pass
+        continue;
       }
-      this.words[slot.lengths / 4 + row] = length;
-      this.words[slot.seconds / 4 + row] = length;
-      tokenCount += length;
+      const order = this.orders[dataset];
+      order.find(own);
+      const cache = this.caches[dataset];
+      cache.describeRow(cache.get(order.window, order.slot, order.block), order.example, at);
     }
-    return tokenCount;
   }
 
-  private exampleAt(position: number): number {
-    return this.plan.isPass ? position : this.order.at(position);
+  /** Places of the batch's rows. */
+  private widthOf(): number {
+    const { B, T, bucketStep } = this.plan;
+    if (bucketStep === T) return T;
+    const longest = this.kernels.longestRow(this.scratch.rows, B);
+    return Math.min(T, Math.ceil(longest / bucketStep) * bucketStep);
   }
 
-  private findTokens(example: number): { address: number; tokens: number } {
-    const { blockExamples } = this.layout;
-    const { address, starts } = this.cache.get(Math.floor(example / blockExamples));
-    const start = starts[example % blockExamples];
-    return {
-      address: address + start * this.plan.index.idBytes,
-      tokens: starts[(example % blockExamples) + 1] - start,
-    };
+  private gather(width: number, slot: SlotLayout): number {
+    const { B, S, special, sources } = this.plan;
+    const { ids, lengths, seconds } = slot;
+    const { cls, sep, pad } = special;
+    const { idBytes } = sources[0].index;
+    return this.kernels.gatherRows(this.scratch.rows, B, S, width, idBytes, ids, lengths, seconds, cls, sep, pad);
   }
 
-  private mask(step: number, slot: SlotLayout): number {
-    const { B, T, N, vocabularySize, special, masking } = this.plan;
+  private mask(step: number, width: number, slot: SlotLayout): number {
+    const { B, T, N, S, vocabularySize, special, masking } = this.plan;
     const { wholeWordMask, randomReplaceProb } = masking;
     const placeDraws = wholeWordMask
       ? this.draw(this.scratch.placeDraws, streams.wordOrder, step, T)
@@ -114,9 +145,10 @@ export class BatchMaker {
       choiceDraws,
       randomDraws,
       B,
-      1,
-      T,
+      S,
+      width,
       N,
+      wholeWordMask ? T : N,
       vocabularySize,
       masking.maskProb,
       masking.maskReplaceProb,
@@ -131,11 +163,11 @@ export class BatchMaker {
     return masked;
   }
 
-  private replace(step: number, slot: SlotLayout): void {
-    const { B, T, N, vocabularySize, key, isPass, disallowCorrect } = this.plan;
+  private replace(step: number, width: number, slot: SlotLayout): void {
+    const { B, N, vocabularySize, key, isPass, disallowCorrect } = this.plan;
     const { table, drawable } = this.layout;
     const draws = this.draw(this.scratch.replacementDraws, streams.replacement, step, 2 * N);
-    this.kernels.drawReplacements(slot.ids, slot.counts, slot.given, draws, table, B, T, N, vocabularySize);
+    this.kernels.drawReplacements(slot.ids, slot.counts, slot.given, draws, table, B, width, N, vocabularySize);
     if (!disallowCorrect) return;
     this.kernels.redrawCorrect(
       slot.ids,
@@ -151,7 +183,7 @@ export class BatchMaker {
       isPass ? 0 : step,
       streams.replacementAgain,
       B,
-      T,
+      width,
       N,
       vocabularySize,
     );
@@ -169,12 +201,15 @@ export class BatchMaker {
   }
 
   private noCandidate(step: number, row: number): GalvaniError {
-    const example = locateExample(this.plan.index, this.exampleAt(step * this.plan.B + row));
+    this.rowSources.find(step * this.plan.B + row);
+    const { dataset, own } = this.rowSources;
+    const [order, cache] = [this.orders[dataset], this.caches[dataset]];
+    order.find(own);
     return new GalvaniError({
       stage: 'mask',
       expected: 'a token that may be masked',
       got: `only special tokens in row ${row}`,
-      where: `${this.plan.index.shards[example.shard].path}, document ${example.row}, step ${step}`,
+      where: `${cache.describe(cache.get(order.window, order.slot, order.block), order.example)}, step ${step}`,
       remedy: 'Take the document out of the corpus, and prepare it again.',
       kind: 'badInput',
     });

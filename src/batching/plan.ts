@@ -2,16 +2,16 @@
  * What makes batches: everything that a worker needs to know, as one plain object that is sent to it once, and where
  * everything lies in the one shared memory. Batch k is a pure function of the plan's fields above `slots`, and k.
  *
- *   memory   control words │ slot 0 … R − 1 │ tables │ worker 0: scratch, cached blocks │ worker 1 …
- *   slot     ids (B,T) │ lengths (B,1) │ seconds (B,1) │ places (B,N) │ seen (B,N) │ counts (B) │ given (B,N)
+ *   memory   control words │ slot 0 … R − 1 │ tables │ blocks of source 0, 1, … │ scratch of worker 0, 1, …
+ *   slot     ids (B,T) │ lengths (B,S) │ seconds (B,S) │ places (B,N) │ seen (B,N) │ counts (B) │ given (B,N)
  *
- * Every part begins at a multiple of 64 bytes. S = 1: one segment a row.
+ * Every part begins at a multiple of 64 bytes.
  */
-import type { ExampleIndex } from '../dataset/examples.js';
-import { examplesPerBlock, windowBlocks } from '../dataset/order.js';
+import type { ExampleIndex } from '../dataset/examples/examples.js';
 import { GalvaniError } from '../errors.js';
 import type { Key } from '../random/philox.js';
 import type { MaskingSettings } from './masking.js';
+import type { Replacement } from './options.js';
 import { controlWords } from './ring.js';
 
 /** Of the special tokens that batches are built with. */
@@ -22,12 +22,25 @@ export interface SpecialIds {
   mask: number;
 }
 
-export interface BatchPlan {
+/** One dataset of a mixture. */
+export interface Source {
   index: ExampleIndex;
-  /** B rows, T places, N masked places a row. */
+  weight: number;
+  /** The most blocks of a window of its order. */
+  windowBlocks: number;
+  /** Blocks that there is room for: those of two windows, or all of them. */
+  cachedBlocks: number;
+}
+
+export interface BatchPlan {
+  sources: Source[];
+  /** B rows, T places, N masked places a row, S segments a row. */
   B: number;
   T: number;
   N: number;
+  S: number;
+  /** A batch is as wide as its longest row, in steps of `bucketStep` places (T: always T). */
+  bucketStep: number;
   key: Key;
   /** A finite pass in the order of the corpus, whose draws do not depend on B; else endless, in keyed order. */
   isPass: boolean;
@@ -35,8 +48,8 @@ export interface BatchPlan {
   special: SpecialIds;
   /** V: every id is below it. */
   vocabularySize: number;
-  /** Replacements are drawn here; else the generator makes them. */
-  replaces: boolean;
+  /** Who makes replacements: the generator, or else they are drawn here. */
+  replacement: Replacement;
   /** A replacement drawn here never equals the original. */
   disallowCorrect: boolean;
   /** First step, and the step before which a pass ends (Infinity if it does not). */
@@ -56,15 +69,25 @@ export interface SlotLayout {
   given: number;
 }
 
+export interface SourceLayout {
+  /** (cachedBlocks) int32: what each place holds; see blockCache.ts. */
+  states: number;
+  /** (workers) int32: the window that each worker is at. */
+  windows: number;
+  /** (cachedBlocks, blockBytes): tokens, and `indexAt` bytes behind their beginning the block of the index. */
+  blocks: number;
+  indexAt: number;
+  blockBytes: number;
+}
+
 export interface WorkerLayout {
-  /** Draws, each 4 × 18 bytes longer than what is drawn; and 8·T bytes to mask and replace a row with. */
+  /** Draws, each 4 × 18 bytes longer than what is drawn; 8·T bytes to mask and replace a row with; the rows to gather. */
   placeDraws: number;
   choiceDraws: number;
   randomDraws: number;
   replacementDraws: number;
   scratch: number;
-  /** Cached blocks of examples, `blockBytes` each. */
-  blocks: number;
+  rows: number;
 }
 
 export interface MemoryLayout {
@@ -75,20 +98,29 @@ export interface MemoryLayout {
   /** (V) u8: ids that have a weight in it; pieces that go on with a word. 0 where they are not needed. */
   drawable: number;
   continuations: number;
+  sources: SourceLayout[];
   workers: WorkerLayout[];
-  blockExamples: number;
-  blockBytes: number;
-  cachedBlocks: number;
   bytes: number;
+}
+
+/** Bytes of one cached block of an index, and where in them the index's own part begins. */
+export function blockExtents(index: ExampleIndex): { indexAt: number; blockBytes: number } {
+  const indexAt = align(index.largestBlockTokens * index.idBytes);
+  return { indexAt, blockBytes: indexAt + align(4 * index.largestBlockWords) };
+}
+
+export function countBlocks({ examples, blockExamples }: ExampleIndex): number {
+  return Math.ceil(examples / blockExamples);
 }
 
 /** @throws wrongUse if it all does not fit into 4 GiB. */
 export function layOutMemory(plan: BatchPlan): MemoryLayout {
-  const { index, B, T, N, masking, vocabularySize } = plan;
+  const { B, T, N, S, masking, vocabularySize } = plan;
+  const isGiven = plan.replacement !== 'generator';
   let bytes = 0;
   const reserve = (size: number) => {
     const at = bytes;
-    bytes = Math.ceil((at + size) / 64) * 64;
+    bytes = align(at + size);
     return at;
   };
   // Address 0 is kept free: a pointer that was never set must not point at anything.
@@ -96,28 +128,32 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
   const control = reserve(4 * controlWords(plan.slots, plan.workers));
   const slots = Array.from({ length: plan.slots }, () => ({
     ids: reserve(4 * B * T),
-    lengths: reserve(4 * B),
-    seconds: reserve(4 * B),
+    lengths: reserve(4 * B * S),
+    seconds: reserve(4 * B * S),
     places: reserve(4 * B * N),
     seen: reserve(4 * B * N),
     counts: reserve(4 * B),
-    given: plan.replaces ? reserve(4 * B * N) : 0,
+    given: isGiven ? reserve(4 * B * N) : 0,
   }));
-  const table = reserve(plan.replaces ? 8 * vocabularySize : 0);
+  const table = reserve(isGiven ? 8 * vocabularySize : 0);
   const drawable = plan.disallowCorrect ? reserve(vocabularySize) : 0;
   const continuations = masking.wholeWordMask ? reserve(vocabularySize) : 0;
-
-  const blockExamples = examplesPerBlock(index.windowTokens);
-  const blockBytes = index.idBytes * Math.min(index.tokens, blockExamples * index.windowTokens);
-  // A window in use and the next one on its way; a pass in order needs one block at a time.
-  const cachedBlocks = Math.min(Math.ceil(index.examples / blockExamples), plan.isPass ? 1 : 2 * windowBlocks);
+  const sources = plan.sources.map(({ index, cachedBlocks }) => {
+    const extents = blockExtents(index);
+    return {
+      ...extents,
+      states: reserve(4 * cachedBlocks),
+      windows: reserve(4 * plan.workers),
+      blocks: reserve(cachedBlocks * extents.blockBytes),
+    };
+  });
   const workers = Array.from({ length: plan.workers }, () => ({
     placeDraws: reserve(4 * (B * (masking.wholeWordMask ? T : N) + 18)),
     choiceDraws: reserve(4 * (B * N + 18)),
     randomDraws: masking.randomReplaceProb > 0 ? reserve(4 * (B * N + 18)) : 0,
-    replacementDraws: plan.replaces ? reserve(4 * (2 * B * N + 18)) : 0,
+    replacementDraws: isGiven ? reserve(4 * (2 * B * N + 18)) : 0,
     scratch: reserve(8 * T),
-    blocks: reserve(cachedBlocks * blockBytes),
+    rows: reserve(12 * B),
   }));
   if (bytes > 2 ** 32) {
     throw new GalvaniError({
@@ -125,9 +161,13 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
       expected: 'a ring and blocks of at most 4 GiB',
       got: `${(bytes / 2 ** 30).toFixed(1)} GiB`,
       where: `batch size ${B}, sequence length ${T}, ${plan.slots} slots, ${plan.workers} workers`,
-      remedy: 'Use fewer slots or workers, or a smaller batch.',
+      remedy: 'Use fewer slots or workers, a smaller batch, or a smaller cache.',
       kind: 'wrongUse',
     });
   }
-  return { control, slots, table, drawable, continuations, workers, blockExamples, blockBytes, cachedBlocks, bytes };
+  return { control, slots, table, drawable, continuations, sources, workers, bytes };
+}
+
+function align(bytes: number): number {
+  return Math.ceil(bytes / 64) * 64;
 }

@@ -7,15 +7,27 @@
  * Turns only grow, so neither side can mistake an old batch for a new one. The side that writes the planes does so
  * before it moves the turn (Atomics orders the two), and wakes the other.
  *
- *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ steps of the workers (W) │
+ *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ widths (R) │ steps of the workers (W) │
  *            microseconds that the workers were busy (W), counted modulo 2³²
  */
 
 /** Longest sleep before the stop flag is looked at again, should a wake-up get lost. */
-const sleepMs = 100;
+export const sleepMs = 100;
+
+/** Ends a worker's step when the ring was stopped meanwhile. */
+export class Stopped extends Error {}
 
 export function controlWords(slots: number, workers: number): number {
-  return 1 + 3 * slots + 2 * workers;
+  return 1 + 4 * slots + 2 * workers;
+}
+
+/** What a filled slot says beside its planes. */
+export interface SlotCounts {
+  /** Σ counts and Σ lengths. */
+  maskedCount: number;
+  tokenCount: number;
+  /** Places of its rows. */
+  width: number;
 }
 
 export class Ring {
@@ -33,22 +45,27 @@ export class Ring {
     }
   }
 
-  /** In a worker: sleep until the slot of a step is free. @returns false if the ring was stopped meanwhile. */
-  waitUntilFree(step: number): boolean {
+  /** In a worker: sleep until the slot of a step is free. @throws Stopped */
+  waitUntilFree(step: number): void {
     const index = this.turnIndex(step);
     for (;;) {
-      if (Atomics.load(this.control, 0) !== 0) return false;
+      this.throwIfStopped();
       const turn = Atomics.load(this.control, index);
-      if (turn === this.freeTurn(step)) return true;
+      if (turn === this.freeTurn(step)) return;
       Atomics.wait(this.control, index, turn, sleepMs);
     }
   }
 
+  throwIfStopped(): void {
+    if (Atomics.load(this.control, 0) !== 0) throw new Stopped();
+  }
+
   /** In a worker: the planes of the step are whole. */
-  publish(step: number, maskedCount: number, tokenCount: number): void {
+  publish(step: number, { maskedCount, tokenCount, width }: SlotCounts): void {
     const slot = step % this.slots;
     this.control[1 + this.slots + slot] = maskedCount;
     this.control[1 + 2 * this.slots + slot] = tokenCount;
+    this.control[1 + 3 * this.slots + slot] = width;
     this.advance(step, this.freeTurn(step) + 1);
   }
 
@@ -77,9 +94,11 @@ export class Ring {
     if (async) await value;
   }
 
-  counts(step: number): { maskedCount: number; tokenCount: number } {
-    const slot = step % this.slots;
-    return { maskedCount: this.control[1 + this.slots + slot], tokenCount: this.control[1 + 2 * this.slots + slot] };
+  counts(step: number): SlotCounts {
+    const [maskedCount, tokenCount, width] = [1, 2, 3].map(
+      (n) => this.control[1 + n * this.slots + (step % this.slots)],
+    );
+    return { maskedCount, tokenCount, width };
   }
 
   /** The consumer gives the slot of a step back. */
@@ -89,11 +108,11 @@ export class Ring {
 
   /** What a worker is at, for the error message should it die. */
   noteStep(worker: number, step: number): void {
-    this.control[1 + 3 * this.slots + worker] = step;
+    this.control[1 + 4 * this.slots + worker] = step;
   }
 
   stepOf(worker: number): number {
-    return this.control[1 + 3 * this.slots + worker];
+    return this.control[1 + 4 * this.slots + worker];
   }
 
   /** In a worker: it took so long to make a batch. */
@@ -125,7 +144,7 @@ export class Ring {
   }
 
   private busyIndex(worker: number): number {
-    return 1 + 3 * this.slots + this.workers + worker;
+    return 1 + 4 * this.slots + this.workers + worker;
   }
 
   private turnIndex(step: number): number {

@@ -6,7 +6,7 @@
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { BatchMaker } from './maker.js';
 import type { BatchPlan } from './plan.js';
-import { Ring } from './ring.js';
+import { Ring, Stopped } from './ring.js';
 
 export interface WorkerTask {
   plan: BatchPlan;
@@ -22,18 +22,21 @@ export type WorkerAnswer = ErrorParts | undefined;
 
 export default function fillSlots({ plan, control, module, memory, worker }: WorkerTask): WorkerAnswer {
   const ring = new Ring(control, plan.slots, plan.workers);
-  const maker = new BatchMaker(plan, module, memory, worker);
+  const maker = new BatchMaker(plan, module, memory, worker, ring);
   try {
     for (let step = plan.startStep + worker; step < plan.endStep; step += plan.workers) {
       ring.noteStep(worker, step);
-      if (!ring.waitUntilFree(step)) break;
+      maker.announce(step);
+      ring.waitUntilFree(step);
       const start = performance.now();
-      const { maskedCount, tokenCount } = maker.make(step);
+      const counts = maker.make(step);
       ring.addBusy(worker, performance.now() - start);
-      ring.publish(step, maskedCount, tokenCount);
+      ring.publish(step, counts);
     }
+    maker.announceEnd();
     return undefined;
   } catch (error) {
+    if (error instanceof Stopped) return undefined;
     if (!(error instanceof GalvaniError)) throw error;
     return { ...error.parts, cause: undefined };
   } finally {

@@ -1,14 +1,15 @@
 /**
- * Opens a folder that `galvani prepare` made: the manifest, and where every token lies.
- * Token t of a shard is at `piece.fileOffset + idBytes × (t − piece.firstToken)` of its file, so any window of tokens is
- * one positioned read (two across a piece's end). Opening reads footers and document offsets, never the ids; what it
- * reads is checked, and `galvani verify` checks the rest.
+ * Opens a folder that `galvani prepare` made: the manifest, and one shard after the other where its documents lie.
+ * Token t of a shard is at `piece.fileOffset + idBytes × (t − piece.firstToken)` of its file, so any tokens of a document
+ * are one positioned read. Opening a shard reads its footer and offsets, never the ids; what is read is checked, and
+ * `galvani verify` checks the rest.
  */
 import { createHash } from 'node:crypto';
 import { type FileHandle, open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { tableFromIPC } from 'apache-arrow';
 import { GalvaniError } from '../errors.js';
+import { sha256File } from '../files.js';
 import { damaged } from './damage.js';
 import { type Manifest, manifestFile, parseManifest, tokenCountsFile, vocabularyFile } from './manifest.js';
 import { type BatchLayout, readAt, readLayout } from './shard.js';
@@ -29,33 +30,44 @@ export interface Shard {
   /** (rows + 1): the first token of each document within the shard, and last the number of tokens. */
   rowOffsets: Uint32Array;
   pieces: ShardPiece[];
+  /** Where they were asked for: ends of the lines, in tokens of their document, and (rows + 1) where each document's begin. */
+  lineEnds?: Uint32Array;
+  lineOffsets?: Uint32Array;
 }
 
 export interface TokenDataset {
   directory: string;
   manifest: Manifest;
+  /** Of manifest.json, in hex: what tells this dataset from any other. */
+  manifestSha256: string;
   vocabularyPath: string;
   idBytes: 2 | 4;
-  shards: Shard[];
 }
 
-/** @throws badInput that names the file, for a folder that is damaged or no dataset. */
+/**
+ * Reads no shard, but sees that all are there and as long as they should be.
+ * @throws badInput that names the file, for a folder that is damaged or no dataset.
+ */
 export async function openDataset(directory: string): Promise<TokenDataset> {
   const manifest = await readManifest(directory);
-  const shards: Shard[] = [];
-  for await (const shard of openShards(directory, manifest)) shards.push(shard);
+  for (const entry of manifest.shards) await checkSize(path.join(directory, entry.file), entry.bytes);
   return {
     directory,
     manifest,
+    manifestSha256: await sha256File(path.join(directory, manifestFile)),
     vocabularyPath: path.join(directory, vocabularyFile),
     idBytes: manifest.idType === 'uint16' ? 2 : 4,
-    shards,
   };
 }
 
-/** One shard after the other, for who needs no more of them at a time. @throws badInput for one that is damaged. */
-export async function* openShards(directory: string, manifest: Manifest): AsyncGenerator<Shard> {
-  for (const entry of manifest.shards) yield await openShard(path.join(directory, entry.file), entry, manifest);
+/** One shard after the other, with its lines if they are wanted. @throws badInput for one that is damaged. */
+export async function* openShards(
+  directory: string,
+  manifest: Manifest,
+  { withLines = false } = {},
+): AsyncGenerator<Shard> {
+  for (const entry of manifest.shards)
+    yield await openShard(path.join(directory, entry.file), entry, manifest, withLines);
 }
 
 /** The manifest, with its own checksum and the vocabulary's checked. */
@@ -99,15 +111,25 @@ export async function readTokenCounts(dataset: Pick<TokenDataset, 'directory' | 
   }
 }
 
-async function openShard(file: string, entry: Manifest['shards'][number], manifest: Manifest): Promise<Shard> {
-  const bytes = await stat(file).catch((cause) => {
+async function checkSize(file: string, bytes: number): Promise<void> {
+  const { size } = await stat(file).catch((cause) => {
     throw damaged(file, 'a shard', 'no such file', cause);
   });
-  if (bytes.size !== entry.bytes) throw damaged(file, `${entry.bytes} bytes`, String(bytes.size));
+  if (size !== bytes) throw damaged(file, `${bytes} bytes`, String(size));
+}
+
+async function openShard(
+  file: string,
+  entry: Manifest['shards'][number],
+  manifest: Manifest,
+  withLines: boolean,
+): Promise<Shard> {
+  await checkSize(file, entry.bytes);
   const handle = await open(file, 'r');
   try {
     const layout = await readLayout(handle, manifest.idType);
-    const shard = await readOffsets(handle, file, layout);
+    const rows = await readRows(handle, layout);
+    const shard = { path: file, ...rows, ...(withLines && (await readLines(handle, layout, rows.rowOffsets))) };
     if (shard.rows !== entry.rows || shard.tokens !== entry.tokens) {
       throw new RangeError(`${shard.rows} rows and ${shard.tokens} tokens`);
     }
@@ -126,22 +148,58 @@ async function openShard(file: string, entry: Manifest['shards'][number], manife
 }
 
 /** Join the offsets of all batches, and check on the way that documents follow each other without a gap. */
-async function readOffsets(handle: FileHandle, file: string, layout: BatchLayout[]): Promise<Shard> {
-  const rows = layout.reduce((sum, batch) => sum + batch.rows, 0);
-  const rowOffsets = new Uint32Array(rows + 1);
+async function readRows(handle: FileHandle, layout: BatchLayout[]) {
+  const rowOffsets = new Uint32Array(layout.reduce((sum, { rows }) => sum + rows, 1));
   const pieces: ShardPiece[] = [];
   let row = 0;
   let firstToken = 0;
-  for (const batch of layout) {
-    const bytes = await readAt(handle, batch.idOffsetsAt, 4 * (batch.rows + 1));
-    const offsets = new Int32Array(bytes.buffer, bytes.byteOffset, batch.rows + 1);
-    checkOffsets(offsets, batch.tokens);
-    for (let i = 1; i <= batch.rows; i++) rowOffsets[row + i] = firstToken + offsets[i];
-    pieces.push({ firstToken, tokens: batch.tokens, fileOffset: batch.idsAt });
-    row += batch.rows;
-    firstToken += batch.tokens;
+  for (const { rows, tokens, idOffsetsAt, idsAt } of layout) {
+    joinOffsets(rowOffsets, row, firstToken, await readOffsets(handle, idOffsetsAt, rows, tokens));
+    pieces.push({ firstToken, tokens, fileOffset: idsAt });
+    row += rows;
+    firstToken += tokens;
   }
-  return { path: file, rows, tokens: firstToken, rowOffsets, pieces };
+  return { rows: row, tokens: firstToken, rowOffsets, pieces };
+}
+
+async function readLines(handle: FileHandle, layout: BatchLayout[], rowOffsets: Uint32Array) {
+  const lineOffsets = new Uint32Array(rowOffsets.length);
+  const lineEnds = new Uint32Array(layout.reduce((sum, { lines }) => sum + lines, 0));
+  let row = 0;
+  let firstLine = 0;
+  for (const { rows, lines, lineOffsetsAt, lineEndsAt } of layout) {
+    joinOffsets(lineOffsets, row, firstLine, await readOffsets(handle, lineOffsetsAt, rows, lines));
+    const ends = await readAt(handle, lineEndsAt, 4 * lines);
+    lineEnds.set(new Uint32Array(ends.buffer, ends.byteOffset, lines), firstLine);
+    row += rows;
+    firstLine += lines;
+  }
+  checkLines(rowOffsets, lineOffsets, lineEnds);
+  return { lineOffsets, lineEnds };
+}
+
+/** @throws RangeError unless the ends of a document's lines rise, and the last is its own. */
+function checkLines(rowOffsets: Uint32Array, lineOffsets: Uint32Array, lineEnds: Uint32Array): void {
+  for (let row = 0; row + 1 < rowOffsets.length; row++) {
+    let end = 0;
+    for (let line = lineOffsets[row]; line < lineOffsets[row + 1]; line++) {
+      if (lineEnds[line] <= end) throw new RangeError(`a line that ends at token ${lineEnds[line]} after ${end}`);
+      end = lineEnds[line];
+    }
+    const tokens = rowOffsets[row + 1] - rowOffsets[row];
+    if (end !== tokens) throw new RangeError(`lines that end at token ${end} of ${tokens}`);
+  }
+}
+
+async function readOffsets(handle: FileHandle, at: number, rows: number, total: number): Promise<Int32Array> {
+  const bytes = await readAt(handle, at, 4 * (rows + 1));
+  const offsets = new Int32Array(bytes.buffer, bytes.byteOffset, rows + 1);
+  checkOffsets(offsets, total);
+  return offsets;
+}
+
+function joinOffsets(joined: Uint32Array, row: number, first: number, offsets: Int32Array): void {
+  for (let i = 1; i < offsets.length; i++) joined[row + i] = first + offsets[i];
 }
 
 /** @throws RangeError unless the offsets rise from 0 to `total` and no row is empty. */

@@ -2,106 +2,165 @@
  * The order in which examples are seen: an endless row of epochs, each a permutation of all examples, as a pure
  * function of (seed, epoch). Position p stands in epoch ⌊p / examples⌋; any position is found in O(1).
  *
- *   examples  ─ cut into blocks of neighbours, about 1 MiB of ids each (the last one is shorter)
- *   blocks    ─ permuted by key; each 32 in a row are a window
+ *   examples  ─ in blocks of neighbours, about 1 MiB of ids each (the last one is shorter)
+ *   blocks    ─ permuted by key; an epoch's are shared out to windows of nearly equal size
  *   window    ─ all its examples permuted by key
  *
- * Reads stay sequential and the tokens in use bounded by two windows, whatever the size of the corpus; a dataset
- * smaller than a window is shuffled whole.
+ * Reads stay sequential and the blocks in use are those of two windows, whatever the size of the corpus; a dataset that
+ * fits into one window is shuffled whole.
  */
 import { invert, keyedPermutation, type Permutation, permutationRounds, permute } from '../random/permutation.js';
 import type { Key } from '../random/philox.js';
 import { streams } from '../random/streams.js';
 
-/** 1 MiB of uint16 ids, when every example is full. */
-const blockTokens = 2 ** 19;
-/** 32 MiB of ids; at T = 128, some 130,000 examples. */
-export const windowBlocks = 32;
-
-/** Examples of a block, from the most tokens that one can hold, so that no block is larger than was meant. */
-export function examplesPerBlock(windowTokens: number): number {
-  return Math.max(1, Math.floor(blockTokens / windowTokens));
+/** Where a position leads. Windows are counted through all epochs; `slot` is a block's place in its window. */
+export interface Order {
+  /** Of the position that `find` was asked for last. */
+  readonly window: number;
+  readonly slot: number;
+  readonly block: number;
+  /** Number of the example in its block. */
+  readonly example: number;
+  find(position: number): void;
+  windowOf(position: number): number;
+  /** Blocks of the window behind that of `position` that should be read by then. */
+  upcoming(position: number): number;
+  /** The block at a place of a window. */
+  blockAt(window: number, slot: number): number;
 }
 
-export class ExampleOrder {
-  readonly blocks: number;
+export class ShuffledOrder implements Order {
+  window = -1;
+  slot = 0;
+  block = 0;
+  example = 0;
+  readonly windowsPerEpoch: number;
+  private readonly blocks: number;
+  /** Examples that the last block lacks. */
+  private readonly missing: number;
   private epoch = -1;
   private blockOrder!: Permutation;
   /** Where the short last block stands among the blocks of the epoch. */
-  private shortSlot = 0;
-  /** Examples that the last block lacks. */
-  private readonly missing: number;
-  private window = -1;
-  private windowStart = 0;
-  private windowEnd = 0;
+  private shortPlace = 0;
+  /** Of the window: its first block's place in the epoch, and its positions. */
+  private firstPlace = 0;
+  private start = 0;
+  private end = 0;
   private exampleOrder!: Permutation;
 
   constructor(
     readonly examples: number,
-    readonly blockExamples: number,
+    private readonly blockExamples: number,
+    /** The most blocks of a window. */
+    windowBlocks: number,
     private readonly key: Key,
+    /** Number of the dataset in a mixture: each has an order of its own. */
+    private readonly dataset = 0,
   ) {
     this.blocks = Math.ceil(examples / blockExamples);
+    this.windowsPerEpoch = Math.ceil(this.blocks / windowBlocks);
     this.missing = this.blocks * blockExamples - examples;
   }
 
-  /** The example at a position of the endless row. */
-  at(position: number): number {
-    const epoch = Math.floor(position / this.examples);
-    if (epoch !== this.epoch) this.enterEpoch(epoch);
-    const offset = position - epoch * this.examples;
-    if (offset < this.windowStart || offset >= this.windowEnd) this.enterWindow(offset);
-    let inWindow = permute(this.exampleOrder, offset - this.windowStart);
-    const shortEnd = (this.shortSlot - this.window * windowBlocks + 1) * this.blockExamples - this.missing;
+  find(position: number): void {
+    if (position < this.start || position >= this.end) this.enter(position);
+    let inWindow = permute(this.exampleOrder, position - this.start);
+    const shortEnd = (this.shortPlace - this.firstPlace + 1) * this.blockExamples - this.missing;
     // Behind the short block, count as if it were whole.
     if (shortEnd > 0 && inWindow >= shortEnd) inWindow += this.missing;
-    const slot = this.window * windowBlocks + Math.floor(inWindow / this.blockExamples);
-    return permute(this.blockOrder, slot) * this.blockExamples + (inWindow % this.blockExamples);
+    this.slot = Math.floor(inWindow / this.blockExamples);
+    this.example = inWindow - this.slot * this.blockExamples;
+    this.block = permute(this.blockOrder, this.firstPlace + this.slot);
   }
 
-  /**
-   * Blocks of the next window that should be read by the time of `position`: the share of them that this window has been
-   * gone through, so that reading is spread evenly and no window begins with a burst of it.
-   */
-  upcomingBlocks(position: number): number[] {
-    this.at(position);
-    const gone = position - this.epoch * this.examples - this.windowStart + 1;
-    const share = gone / (this.windowEnd - this.windowStart);
-    let order = this.blockOrder;
-    let first = (this.window + 1) * windowBlocks;
-    if (first >= this.blocks) {
-      order = this.permuteBlocks(this.epoch + 1);
-      first = 0;
+  /** The example at a position. */
+  at(position: number): number {
+    this.find(position);
+    return this.block * this.blockExamples + this.example;
+  }
+
+  windowOf(position: number): number {
+    if (position < this.start || position >= this.end) this.enter(position);
+    return this.window;
+  }
+
+  /** The share of the next window that this one has been gone through, so that no window begins with a burst of reading. */
+  upcoming(position: number): number {
+    if (position < this.start || position >= this.end) this.enter(position);
+    const share = (position - this.start + 1) / (this.end - this.start);
+    const next = (this.window + 1) % this.windowsPerEpoch;
+    return Math.ceil(share * (this.placeOf(next + 1) - this.placeOf(next)));
+  }
+
+  blockAt(window: number, slot: number): number {
+    const epoch = Math.floor(window / this.windowsPerEpoch);
+    const order = epoch === this.epoch ? this.blockOrder : this.permuteBlocks(epoch);
+    return permute(order, this.placeOf(window % this.windowsPerEpoch) + slot);
+  }
+
+  private enter(position: number): void {
+    const epoch = Math.floor(position / this.examples);
+    if (epoch !== this.epoch) {
+      this.epoch = epoch;
+      this.blockOrder = this.permuteBlocks(epoch);
+      this.shortPlace = invert(this.blockOrder, this.blocks - 1);
     }
-    const count = Math.ceil(share * Math.min(windowBlocks, this.blocks - first));
-    return Array.from({ length: count }, (_, i) => permute(order, first + i));
-  }
-
-  private enterEpoch(epoch: number): void {
-    this.epoch = epoch;
-    this.blockOrder = this.permuteBlocks(epoch);
-    this.shortSlot = invert(this.blockOrder, this.blocks - 1);
-    this.windowEnd = 0;
+    const offset = position - epoch * this.examples;
+    let inEpoch = Math.min(Math.floor((offset * this.windowsPerEpoch) / this.examples), this.windowsPerEpoch - 1);
+    while (this.examplesBefore(inEpoch) > offset) inEpoch--;
+    while (this.examplesBefore(inEpoch + 1) <= offset) inEpoch++;
+    this.window = epoch * this.windowsPerEpoch + inEpoch;
+    this.firstPlace = this.placeOf(inEpoch);
+    this.start = epoch * this.examples + this.examplesBefore(inEpoch);
+    this.end = epoch * this.examples + this.examplesBefore(inEpoch + 1);
+    const firstDraw = this.dataset * 2 ** 40 + inEpoch * permutationRounds;
+    this.exampleOrder = keyedPermutation(this.end - this.start, this.key, streams.exampleOrder, epoch, firstDraw);
   }
 
   private permuteBlocks(epoch: number): Permutation {
-    return keyedPermutation(this.blocks, this.key, streams.blockOrder, epoch);
+    return keyedPermutation(this.blocks, this.key, streams.blockOrder, epoch, this.dataset * permutationRounds);
   }
 
-  private enterWindow(offset: number): void {
-    // The short block moves a border by less than one block, so the window is this one or the next.
-    this.window = Math.floor(offset / (windowBlocks * this.blockExamples));
-    if (this.examplesBefore(this.window + 1) <= offset) this.window++;
-    this.windowStart = this.examplesBefore(this.window);
-    this.windowEnd = this.examplesBefore(this.window + 1);
-    const size = this.windowEnd - this.windowStart;
-    const place = this.window * permutationRounds;
-    this.exampleOrder = keyedPermutation(size, this.key, streams.exampleOrder, this.epoch, place);
+  /** The first block of a window, as a place among the permuted blocks of the epoch. */
+  private placeOf(window: number): number {
+    return Math.floor((window * this.blocks) / this.windowsPerEpoch);
   }
 
   /** Examples of the epoch before a window. */
   private examplesBefore(window: number): number {
-    const slots = Math.min(window * windowBlocks, this.blocks);
-    return slots * this.blockExamples - (slots > this.shortSlot ? this.missing : 0);
+    const places = this.placeOf(window);
+    return places * this.blockExamples - (places > this.shortPlace ? this.missing : 0);
+  }
+}
+
+/** One pass in the order of the corpus. */
+export class CorpusOrder implements Order {
+  window = 0;
+  slot = 0;
+  block = 0;
+  example = 0;
+
+  constructor(
+    private readonly blockExamples: number,
+    private readonly windowBlocks: number,
+  ) {}
+
+  find(position: number): void {
+    this.block = Math.floor(position / this.blockExamples);
+    this.example = position - this.block * this.blockExamples;
+    this.window = Math.floor(this.block / this.windowBlocks);
+    this.slot = this.block - this.window * this.windowBlocks;
+  }
+
+  windowOf(position: number): number {
+    return Math.floor(position / (this.blockExamples * this.windowBlocks));
+  }
+
+  upcoming(): number {
+    return 0;
+  }
+
+  blockAt(window: number, slot: number): number {
+    return window * this.windowBlocks + slot;
   }
 }

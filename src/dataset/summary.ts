@@ -4,9 +4,9 @@
 import path from 'node:path';
 import { Vocabulary } from '../text/vocabulary.js';
 import { openShards, readManifest, type Shard } from './dataset.js';
+import { FileReader } from './fileReader.js';
 import { binLengths, type LengthBin, LengthCounts, lengthAt } from './lengths.js';
 import { type Manifest, vocabularyFile } from './manifest.js';
-import { TokenReader } from './tokens.js';
 
 export interface DatasetSummary extends Omit<Manifest, 'inputs'> {
   inputs: { files: number; bytes: number };
@@ -76,8 +76,10 @@ function readSample(shard: Shard, row: number, { idType }: Manifest, vocabulary:
   const startToken = shard.rowOffsets[row];
   const tokens = shard.rowOffsets[row + 1] - startToken;
   const ids = new (idType === 'uint16' ? Uint16Array : Uint32Array)(Math.min(tokens, sampledPieces));
-  const reader = new TokenReader([shard], ids.BYTES_PER_ELEMENT as 2 | 4);
-  reader.read({ shard: 0, startToken, tokens: ids.length }, new Uint8Array(ids.buffer), 0);
+  const piece = shard.pieces.findLast(({ firstToken }) => firstToken <= startToken)!;
+  const offset = piece.fileOffset + ids.BYTES_PER_ELEMENT * (startToken - piece.firstToken);
+  const reader = new FileReader();
+  reader.read(shard.path, offset, ids.byteLength, new Uint8Array(ids.buffer), 0);
   reader.close();
   // Opening a shard checks no ids: only verify does.
   return { tokens, pieces: Array.from(ids, (id) => vocabulary.idToToken(id) ?? `(id ${id})`) };

@@ -15,9 +15,9 @@ export const streams = {
   replacement: 3,
   /** Gumbel noise of the generator's samples. step = training step; index = ((batch row) × N + (masked place)) × V + id. */
   gumbel: 4,
-  /** Order of blocks in an epoch. step = epoch; index = round of the permutation, 0 … 7. */
+  /** Order of blocks in an epoch. step = epoch; index = 8 × (dataset of the mixture) + round of the permutation. */
   blockOrder: 5,
-  /** Order of examples in a window of blocks. step = epoch; index = 8 × window + round of the permutation. */
+  /** Order of examples in a window. step = epoch; index = 2⁴⁰ × (dataset of the mixture) + 8 × window + round of the permutation. */
   exampleOrder: 6,
   /** Held-out documents. Key = a constant, not the run's seed; step = 0; index = document ordinal. */
   split: 7,

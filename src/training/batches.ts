@@ -1,7 +1,7 @@
 /** What a run needs of a dataset, and the loader of one stage: for training, or for a pass over what is held out. */
 import { type Loader, openLoader } from '../batching/loader.js';
 import type { TokenDataset } from '../dataset/dataset.js';
-import { indexExamples } from '../dataset/examples.js';
+import { openExamples } from '../dataset/examples/examples.js';
 import { GalvaniError } from '../errors.js';
 import { type Stage, stagesOf, type TrainingConfig } from './config.js';
 
@@ -33,7 +33,7 @@ export function openBatches(
 }
 
 /** Looks at all stages before the first one begins. @throws for a dataset that does not fit the settings or is too small. */
-export function checkData(dataset: TokenDataset, config: TrainingConfig): void {
+export async function checkData(dataset: TokenDataset, config: TrainingConfig): Promise<void> {
   const { size } = dataset.manifest.vocabulary;
   const { vocab_size } = config.model.discriminator;
   if (vocab_size !== size) {
@@ -46,12 +46,12 @@ export function checkData(dataset: TokenDataset, config: TrainingConfig): void {
       kind: 'wrongUse',
     });
   }
+  const validationFraction = config.validation_fraction;
   for (const { sequenceLength, batchSize } of stagesOf(config)) {
-    const { examples } = indexExamples(dataset, sequenceLength, 'train', config.validation_fraction);
+    const options = { kind: 'documents', sequenceLength, validationFraction } as const;
+    const { examples } = await openExamples(dataset, { ...options, split: 'train' });
     if (examples < batchSize) throw tooSmall(dataset, batchSize, examples, sequenceLength);
-    if (config.validation_fraction > 0) {
-      indexExamples(dataset, sequenceLength, 'validation', config.validation_fraction);
-    }
+    if (validationFraction > 0) await openExamples(dataset, { ...options, split: 'validation' });
   }
 }
 

@@ -115,7 +115,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
   const { data, model, batchSize, sequenceLength, steps = 7 } = options;
   const dataset = data === undefined ? undefined : await openDataset(data);
   const config = benchmarkConfig(options, 'generator', dataset?.manifest.vocabulary.size);
-  if (dataset) checkData(dataset, config);
+  if (dataset) await checkData(dataset, config);
   const [stage] = stagesOf(config);
   const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, sequenceLength), 'bench');
   const engine = await loadEngine(options.engine, options);

@@ -40,7 +40,7 @@ export async function planRun(
   const engine = await loadEngine(options.engine ?? 'wasm', options);
   const saved = await readRun(options.output);
   const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);
-  checkData(dataset, config);
+  await checkData(dataset, config);
   const programs = buildPrograms(config);
   const runtime = await engine.load(programs, options);
   try {

@@ -79,7 +79,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     const checkpoint = await readNewestCheckpoint(output, warn);
     const step = checkpoint?.state.step ?? 0;
     const run = saved ? await continueRun(output, saved, dataset, config, step) : await beginRun(dataset, config);
-    checkData(dataset, config);
+    await checkData(dataset, config);
     if (step >= config.num_train_steps) {
       await saveRun(output, run, dataset);
       return { step, isDone: true };
@@ -155,7 +155,7 @@ class Training {
         const calls = callsOf(batch, stage, `${index}`, key, rate);
         const outputs = await submitBatch(this.runtime, batch, calls);
         const number = ++this.#done;
-        const epoch = (number * stage.batchSize) / loader.examples;
+        const [epoch] = loader.epochsAfter(number);
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };
         await this.#journal.add({ number, outputs, maskedCount, tokenCount, facts });
 

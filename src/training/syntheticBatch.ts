@@ -17,7 +17,7 @@ export function syntheticBatch(config: TrainingConfig, stage: Stage, step: numbe
     return Int32Array.from(words, (word) => integerOfWord(word, config.model.generator.vocab_size));
   };
   return {
-    ...{ step, B, T, N },
+    ...{ step, B, T, N, S: 1 },
     ids: draw(B * T, streams.masks),
     lengths: new Int32Array(B).fill(T),
     seconds: new Int32Array(B).fill(T),

@@ -15,33 +15,123 @@ before(async () => {
 });
 
 /** Places in the test memory, in bytes. */
-const at = { source: 0x1000, row: 0x21000, draws: 0x41000 };
+const at = {
+  source: 0x1000,
+  pieces: 0x21000,
+  rows: 0x31000,
+  ids: 0x41000,
+  lengths: 0x61000,
+  seconds: 0x71000,
+  draws: 0x81000,
+};
+
+/** Pieces of a row: what opens each (0 segment, 1 second part, 2 nothing) and its ids. */
+type Row = { opening: number; ids: number[] }[];
+
+/** By the rules: [CLS] before a segment, [SEP] behind each part. */
+function expectedRow(row: Row, T: number, S: number, pad: number) {
+  const { cls, sep } = special;
+  const ids: number[] = [];
+  const lengths: number[] = [];
+  const seconds: number[] = [];
+  let start = 0;
+  const close = () => {
+    if (ids.length === start) return;
+    ids.push(sep);
+    lengths.push(ids.length - start);
+    if (seconds.length < lengths.length) seconds.push(ids.length - start);
+    start = ids.length;
+  };
+  for (const { opening, ids: piece } of row) {
+    if (opening === 0) {
+      close();
+      ids.push(cls);
+    } else if (opening === 1) {
+      ids.push(sep);
+      seconds.push(ids.length - start);
+    }
+    ids.push(...piece);
+  }
+  close();
+  const fill = (list: number[], length: number, value: number) => [
+    ...list,
+    ...Array<number>(Math.max(0, length - list.length)).fill(value),
+  ];
+  return { length: ids.length, ids: fill(ids, T, pad), lengths: fill(lengths, S, 0), seconds: fill(seconds, S, 0) };
+}
+
+/** Gather rows of pieces that lie one behind the other, each `shift` ids off; checks what stands around the planes. */
+function assertGathered(rows: Row[], idBytes: 2 | 4, T: number, S: number, shift: number): void {
+  const { cls, sep } = special;
+  const B = rows.length;
+  const pad = 9;
+  const ids = rows.flat().flatMap(({ ids }) => [...Array<number>(shift).fill(7), ...ids]);
+  if (idBytes === 2) new Uint16Array(memory.buffer, at.source, ids.length).set(ids);
+  else new Uint32Array(memory.buffer, at.source, ids.length).set(ids);
+  let [place, piece] = [0, at.pieces / 4];
+  for (const [number, row] of rows.entries()) {
+    words.set([at.source, 4 * piece, row.length], at.rows / 4 + 3 * number);
+    for (const { opening, ids } of row) {
+      words[piece++] = place + shift;
+      words[piece++] = ids.length | (opening << 30);
+      place += shift + ids.length;
+    }
+  }
+  const guard = 8;
+  const planes = [
+    { address: at.ids, length: B * T },
+    { address: at.lengths, length: B * S },
+    { address: at.seconds, length: B * S },
+  ];
+  for (const { address, length } of planes) words.fill(-7, address / 4 - guard, address / 4 + length + guard);
+  const expected = rows.map((row) => expectedRow(row, T, S, pad));
+  const longest = Math.max(...expected.map(({ length }) => length));
+  assert.equal(kernels.longestRow(at.rows, B), longest);
+  const total = kernels.gatherRows(at.rows, B, S, T, idBytes, at.ids, at.lengths, at.seconds, cls, sep, pad);
+  assert.equal(
+    total,
+    expected.reduce((sum, { length }) => sum + length, 0),
+  );
+  for (const [i, name] of (['ids', 'lengths', 'seconds'] as const).entries()) {
+    const { address, length } = planes[i];
+    const around = Array<number>(guard).fill(-7);
+    assert.deepEqual(
+      Array.from(words.subarray(address / 4 - guard, address / 4 + length + guard)),
+      [...around, ...expected.flatMap((row) => row[name]), ...around],
+      name,
+    );
+  }
+}
 
 test('a row is [CLS] text [SEP] and padding, at every length, alignment and id width; nothing around it is touched', () => {
-  const { cls, sep } = special;
-  for (const idBytes of [2, 4]) {
+  for (const idBytes of [2, 4] as const) {
     for (let n = 0; n <= 40; n++) {
       for (const extra of [0, 1, 2, 3, 4, 5, 17]) {
-        const T = n + 2 + extra;
-        const source = at.source + idBytes * (n % 3);
         const ids = Array.from({ length: n }, (_, i) => (idBytes === 2 ? 65535 - i : 2 ** 31 - 1 - i));
-        if (idBytes === 2) new Uint16Array(memory.buffer, source, n).set(ids);
-        else new Uint32Array(memory.buffer, source, n).set(ids);
-        words.fill(-7, at.row / 4 - 8, at.row / 4 + T + 8);
-        assert.equal(kernels.gatherRow(source, n, idBytes, at.row, T, cls, sep, 9), n + 2);
-        const guard = Array<number>(8).fill(-7);
-        assert.deepEqual(Array.from(words.subarray(at.row / 4 - 8, at.row / 4 + T + 8)), [
-          ...guard,
-          cls,
-          ...ids,
-          sep,
-          ...Array<number>(extra).fill(9),
-          ...guard,
-        ]);
-        assert.equal(kernels.largestId(source, n, idBytes), n === 0 ? 0 : ids[0]);
+        assertGathered([[{ opening: 0, ids }], []], idBytes, n + 2 + extra, 1, n % 3);
       }
     }
   }
+});
+
+test('segments, second parts and pieces that go on stand as the rules say', () => {
+  const id = fc.integer({ min: 5, max: 60_000 });
+  const part = fc.array(fc.array(id, { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 3 });
+  const segment = fc
+    .tuple(part, fc.option(part))
+    .map(([first, second]) => [
+      ...first.map((ids, i) => ({ opening: i === 0 ? 0 : 2, ids })),
+      ...(second ?? []).map((ids, i) => ({ opening: i === 0 ? 1 : 2, ids })),
+    ]);
+  const rows = fc.array(fc.array(segment, { maxLength: 4 }), { minLength: 1, maxLength: 6 });
+  fc.assert(
+    fc.property(rows, fc.constantFrom(2, 4), fc.nat(5), fc.nat(2), fc.nat(3), (list, idBytes, extra, more, shift) => {
+      const rows = list.map((segments) => segments.flat());
+      const T = Math.max(...rows.map((row) => expectedRow(row, 0, 0, 0).ids.length)) + extra;
+      assertGathered(rows, idBytes as 2 | 4, T, Math.max(...list.map(({ length }) => length)) + more, shift);
+    }),
+    { seed: 4, numRuns: 1000 },
+  );
 });
 
 test('the largest id is found wherever it stands', () => {

@@ -7,8 +7,9 @@ import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { buildAliasTable, uniformWeights, unigramWeights } from '../../src/batching/frequency.js';
-import { type Batch, type Loader, type LoaderOptions, openLoader } from '../../src/batching/loader.js';
+import { type Batch, type Loader, openLoader } from '../../src/batching/loader.js';
 import { defaultMasking } from '../../src/batching/masking.js';
+import type { LoaderOptions } from '../../src/batching/options.js';
 import { openDataset, readTokenCounts } from '../../src/dataset/dataset.js';
 import { markHeldOut } from '../../src/dataset/split.js';
 import { GalvaniError } from '../../src/errors.js';
@@ -229,7 +230,7 @@ test('a dataset smaller than a batch repeats, epoch after epoch, and warns', asy
   assert.deepEqual(first.slice(3, 6).sort(), [5, 7, 9]);
 });
 
-test('a row without a token that may be masked is an error that names the document and the step', async () => {
+test('a row without a token that may be masked is an error that names its first token and the step', async () => {
   const directory = path.join(scratch, 'special');
   await writeSyntheticDataset(directory, [[[5, 6]], [[4, 3, 2]], [[9]]]);
   await assert.rejects(
@@ -237,7 +238,7 @@ test('a row without a token that may be masked is an error that names the docume
     (error: unknown) =>
       error instanceof GalvaniError &&
       error.kind === 'badInput' &&
-      /mask: expected a token that may be masked, got only special tokens in row \d \(.*document 1, step 0\)/.test(
+      /mask: expected a token that may be masked, got only special tokens in row \d \(.*shard-00000.arrow, token 2, step 0\)/.test(
         error.message,
       ),
   );
@@ -290,8 +291,8 @@ test('a shard cut short, or with ids that the vocabulary lacks, is an error with
     /shard: expected ids below 50, got \d+ \(.*tokens 0 to/,
   );
 
-  truncateSync(dataset.shards[0].path, 2000);
-  await assert.rejects(takeFrom(options, 1), /shard: expected \d+ bytes of ids at offset \d+, got the end of the file/);
+  truncateSync(path.join(directory, dataset.manifest.shards[0].file), 2000);
+  await assert.rejects(takeFrom(options, 1), /shard: expected \d+ bytes at offset \d+, got the end of the file/);
 });
 
 test('a batch released twice is an internal error, and does not disturb the ring', async () => {

@@ -70,6 +70,7 @@ function runKernels(rows: number[][], lengths: number[][], first: number, settin
     lengths[0].length,
     T,
     N,
+    wholeWordMask ? T : N,
     V,
     masking.maskProb,
     masking.maskReplaceProb,

@@ -2,7 +2,8 @@
  * The scalar twin of the batch kernels: the planes of a batch by plain loops, from documents and the rules as written
  * down. It shares the order of examples and Philox with the loader (each tested by itself), and no other code.
  */
-import { ExampleOrder, examplesPerBlock } from '../../src/dataset/order.js';
+import { examplesPerBlock } from '../../src/dataset/examples/blocks.js';
+import { ShuffledOrder } from '../../src/dataset/order.js';
 import { maskRow, type RowSettings } from './maskingTwin.js';
 
 /** Of the synthetic vocabulary: [PAD] [UNK] [CLS] [SEP] [MASK]. */
@@ -35,7 +36,8 @@ export function cutExamples(documents: number[][], T: number): number[][] {
 export function makePlanes(examples: number[][], step: number, settings: TwinSettings): Planes {
   const { B, T, masking, key, isPass, table } = settings;
   const N = Math.floor((masking.maskProb + 0.005) * T);
-  const order = new ExampleOrder(examples.length, examplesPerBlock(T - 2), key);
+  const blockExamples = examplesPerBlock(T);
+  const order = new ShuffledOrder(examples.length, blockExamples, Math.ceil(examples.length / blockExamples), key);
   const planes: Planes = {
     ids: [],
     lengths: [],

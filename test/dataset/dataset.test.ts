@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import type { TokenBlock } from '../../src/dataset/block.js';
 import { openDataset, readTokenCounts, type Shard } from '../../src/dataset/dataset.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
-import { blockOf, countsOf, type Documents, writeSyntheticDataset } from './synthetic.js';
+import { blockOf, countsOf, type Documents, readShards, writeSyntheticDataset } from './synthetic.js';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'galvani-dataset-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -62,16 +62,15 @@ for (const vocabularySize of [100, 70_000]) {
 
         const dataset = await openDataset(directory);
         assert.equal(dataset.idBytes, vocabularySize > 0x10000 ? 4 : 2);
-        const rows = dataset.shards.flatMap((shard) => {
+        const read = (await readShards(directory)).flatMap((shard) => {
           const ids = readIds(shard, dataset.idBytes);
-          return Array.from({ length: shard.rows }, (_, row) =>
-            ids.slice(shard.rowOffsets[row], shard.rowOffsets[row + 1]),
-          );
+          return Array.from({ length: shard.rows }, (_, row) => {
+            const tokens = ids.slice(shard.rowOffsets[row], shard.rowOffsets[row + 1]);
+            const ends = shard.lineEnds!.subarray(shard.lineOffsets![row], shard.lineOffsets![row + 1]);
+            return Array.from(ends, (end, line) => tokens.slice(line === 0 ? 0 : ends[line - 1], end));
+          });
         });
-        assert.deepEqual(
-          rows,
-          wanted.map((lines) => lines.flat()),
-        );
+        assert.deepEqual(read, wanted);
         const counts = new Float64Array(vocabularySize);
         for (const id of wanted.flat(2)) counts[id]++;
         assert.deepEqual(await readTokenCounts(dataset), counts);
@@ -151,6 +150,10 @@ test('a folder that is no dataset, or is damaged, is refused by name', async () 
     await writeSyntheticDataset(directory, [[[1, 2]], [[3]]]);
     const name = path.join(directory, file);
     writeFileSync(name, damage(readFileSync(name)));
-    await assert.rejects(openDataset(directory), message);
+    // A shard's inside is looked at when it is read.
+    await assert.rejects(
+      openDataset(directory).then(() => readShards(directory)),
+      message,
+    );
   }
 });

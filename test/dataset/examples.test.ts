@@ -1,137 +1,231 @@
+/** The index of examples, read back by another reader; and its file: kept, found again, mended, put elsewhere. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
-import type { Shard, TokenDataset } from '../../src/dataset/dataset.js';
 import { openDataset } from '../../src/dataset/dataset.js';
-import { type ExampleIndex, indexExamples, listRuns, locateExample } from '../../src/dataset/examples.js';
+import { BlockBuilder } from '../../src/dataset/examples/blocks.js';
+import type { Opening } from '../../src/dataset/examples/cutter.js';
+import { type ExampleOptions, openExamples } from '../../src/dataset/examples/examples.js';
+import { FileReader } from '../../src/dataset/fileReader.js';
 import { markHeldOut } from '../../src/dataset/split.js';
-import { TokenReader } from '../../src/dataset/tokens.js';
+import { verifyDataset } from '../../src/dataset/verification.js';
 import { GalvaniError } from '../../src/errors.js';
+import { readExamples } from './indexedExamples.js';
 import { writeSyntheticDataset } from './synthetic.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-examples-'));
 after(() => rmSync(scratch, { recursive: true }));
+let made = 0;
+const fresh = () => path.join(scratch, `d${made++}`);
 
-/** A dataset without files: documents of the given lengths, a list a shard. */
-function datasetOf(shards: number[][]): TokenDataset {
-  const places: Shard[] = shards.map((lengths, i) => {
-    const rowOffsets = Uint32Array.from([0, ...lengths]);
-    for (let row = 1; row < rowOffsets.length; row++) rowOffsets[row] += rowOffsets[row - 1];
-    const tokens = rowOffsets[lengths.length];
-    return { path: `shard-${i}`, rows: lengths.length, tokens, rowOffsets, pieces: [] };
+const options: ExampleOptions = { kind: 'documents', sequenceLength: 16, split: 'train', validationFraction: 0 };
+
+/** Documents of one line each, with lengths that follow no pattern of windows. */
+const documents = Array.from({ length: 300 }, (_, document) =>
+  Array.from({ length: 1 + ((document * 37) % 61) }, (_, i) => 5 + ((document * 7 + i) % 90)),
+);
+
+/** The plain rule. */
+const cut = (ids: number[], T: number) =>
+  Array.from({ length: Math.ceil(ids.length / (T - 2)) }, (_, i) => ids.slice(i * (T - 2), (i + 1) * (T - 2)));
+
+async function writeDocuments(list: number[][], settings = {}): Promise<string> {
+  const directory = fresh();
+  await writeSyntheticDataset(
+    directory,
+    list.map((ids) => [ids]),
+    settings,
+  );
+  return directory;
+}
+
+test('examples are the windows of each document in order, whatever the shards, T, split and width of ids', async () => {
+  const settings = fc.record({
+    shardTokens: fc.integer({ min: 40, max: 400 }),
+    batchTokens: fc.integer({ min: 20, max: 200 }),
+    vocabularySize: fc.constantFrom(100, 70_000),
   });
-  return { directory: 'memory', shards: places, idBytes: 2 } as unknown as TokenDataset;
-}
-
-/** The plain rule: cut every wanted document into windows. */
-function cutDocuments(shards: number[][], windowTokens: number, isWanted: (document: number) => boolean) {
-  const examples: { shard: number; row: number; startToken: number; tokens: number }[] = [];
-  let document = 0;
-  for (const [shard, lengths] of shards.entries()) {
-    let first = 0;
-    for (const [row, length] of lengths.entries()) {
-      for (let at = 0; isWanted(document) && at < length; at += windowTokens) {
-        examples.push({ shard, row, startToken: first + at, tokens: Math.min(windowTokens, length - at) });
-      }
-      first += length;
-      document++;
-    }
-  }
-  return examples;
-}
-
-const someShards = fc.array(fc.array(fc.integer({ min: 0, max: 40 }), { maxLength: 12 }), {
-  minLength: 1,
-  maxLength: 5,
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(fc.integer({ min: 5, max: 99 }), { minLength: 1, maxLength: 40 }), {
+        minLength: 1,
+        maxLength: 40,
+      }),
+      settings,
+      fc.integer({ min: 3, max: 20 }),
+      fc.constantFrom(0, 0.3),
+      fc.constantFrom('train' as const, 'validation' as const),
+      async (list, settings, sequenceLength, validationFraction, split) => {
+        const dataset = await openDataset(await writeDocuments(list, settings));
+        const held = markHeldOut(0, list.length, validationFraction);
+        const wanted = list.filter((_, document) => held[document] === (split === 'validation' ? 1 : 0));
+        const open = openExamples(dataset, { kind: 'documents', sequenceLength, split, validationFraction });
+        if (wanted.length === 0) {
+          await assert.rejects(open, /examples: expected documents with tokens for (training|validation)/);
+          return;
+        }
+        const index = await open;
+        const expected = wanted.flatMap((ids) => cut(ids, sequenceLength)).map((ids) => [{ opening: 0, ids }]);
+        assert.deepEqual(readExamples(index), expected);
+        const { examples, tokens, documents: count, documentTokens, segments } = index;
+        const total = wanted.flat().length;
+        assert.deepEqual(
+          [examples, tokens, count, documentTokens, segments],
+          [expected.length, total, wanted.length, total, 1],
+        );
+      },
+    ),
+    { seed: 1, numRuns: 60 },
+  );
 });
 
-test('examples are the windows of each document in order, whatever the shards, T and split', () => {
+test('pieces that come in any order, with gaps between them, are found among few runs', () => {
+  const gap = fc.constantFrom(0, 0, 3, 512, 513);
   fc.assert(
-    fc.property(someShards, fc.integer({ min: 3, max: 20 }), fc.constantFrom(0, 0.3), (shards, T, fraction) => {
-      const held = markHeldOut(0, shards.flat().length, fraction);
-      const expected = cutDocuments(shards, T - 2, (document) => held[document] === 0);
-      if (expected.length === 0) {
-        assert.throws(() => indexExamples(datasetOf(shards), T, 'train', fraction), GalvaniError);
-        return;
-      }
-      const index = indexExamples(datasetOf(shards), T, 'train', fraction);
-      assert.equal(index.examples, expected.length);
-      assert.equal(
-        index.tokens,
-        expected.reduce((sum, example) => sum + example.tokens, 0),
-      );
-      for (const [number, example] of expected.entries()) assert.deepEqual(locateExample(index, number), example);
-    }),
-    { seed: 1, numRuns: 1000 },
+    fc.property(
+      fc.array(fc.tuple(fc.integer({ min: 1, max: 50 }), gap, fc.nat()), { minLength: 1, maxLength: 60 }),
+      fc.integer({ min: 1, max: 3 }),
+      (pieces, shards) => {
+        // Two record batches a shard; every piece lies in one of them.
+        const builder = new BlockBuilder(pieces.length, 2);
+        const border = 20_000;
+        const fileOffsets = [64, 100_000];
+        for (let shard = 0; shard < shards; shard++) {
+          builder.addShard(
+            fileOffsets.map((fileOffset, i) => ({ firstToken: border * i, tokens: border, fileOffset })),
+          );
+        }
+        const ends = Array.from({ length: 2 * shards }, () => 0);
+        const placed = pieces.map(([tokens, before, random]) => {
+          const batch = random % (2 * shards);
+          const start = ends[batch] + before;
+          ends[batch] = start + tokens;
+          return { shard: batch >> 1, start: border * (batch & 1) + start, tokens, random };
+        });
+        placed.sort((a, b) => a.random - b.random);
+        for (const [i, { shard, start, tokens }] of placed.entries()) {
+          builder.piece(shard, start, tokens, (i % 3) as Opening);
+          builder.end();
+        }
+        builder.finish();
+        const [block, ...others] = builder.take();
+        assert.deepEqual(others, []);
+        const [examples, runs, count, total] = block;
+        assert.deepEqual([examples, count], [pieces.length, pieces.length]);
+        // (shard, byte) of every token of the runs, in order.
+        const bytes = Array.from({ length: runs }, (_, run) => {
+          const [shard, first, tokens, low, high] = block.subarray(4 + 5 * run, 9 + 5 * run);
+          assert.equal(high, 0);
+          assert.equal(low, fileOffsets[first < border ? 0 : 1] + 2 * (first % border));
+          return Array.from({ length: tokens }, (_, t) => [shard, low + 2 * t].join());
+        }).flat();
+        assert.equal(bytes.length, total);
+        for (const [i, { shard, start, tokens }] of placed.entries()) {
+          const at = 4 + 5 * runs + examples + 1 + 2 * i;
+          assert.equal(block[at + 1], tokens + 2 ** 30 * (i % 3));
+          const first = fileOffsets[start < border ? 0 : 1] + 2 * (start % border);
+          for (let t = 0; t < tokens; t++) assert.equal(bytes[block[at] + t], [shard, first + 2 * t].join());
+        }
+        const apart = pieces.filter(([, before]) => before > 512).length;
+        assert.ok(runs <= 2 * shards + apart, 'only a wide gap or another batch begins a run');
+      },
+    ),
+    { seed: 2, numRuns: 500 },
   );
 });
 
-/** The shard tokens of consecutive examples, one by one. */
-function tokensOfExamples(index: ExampleIndex, first: number, count: number): string[] {
-  return Array.from({ length: count }, (_, i) => locateExample(index, first + i)).flatMap(
-    ({ shard, startToken, tokens }) => Array.from({ length: tokens }, (_, t) => `${shard}:${startToken + t}`),
-  );
-}
-
-test('runs hold the tokens of consecutive examples, in order and as few as can be', () => {
-  fc.assert(
-    fc.property(someShards, fc.integer({ min: 3, max: 20 }), fc.nat(), fc.nat(), (shards, T, a, b) => {
-      if (shards.flat().every((length) => length === 0)) return;
-      const index = indexExamples(datasetOf(shards), T, 'train', 0);
-      const first = a % index.examples;
-      const count = 1 + (b % (index.examples - first));
-      const starts = new Int32Array(count + 1);
-      const runs = listRuns(index, first, count, starts);
-      const tokens = runs.flatMap((run) =>
-        Array.from({ length: run.tokens }, (_, t) => `${run.shard}:${run.startToken + t}`),
-      );
-      assert.deepEqual(tokens, tokensOfExamples(index, first, count));
-      for (let i = 0; i < count; i++) {
-        assert.equal(starts[i + 1] - starts[i], locateExample(index, first + i).tokens);
-      }
-      assert.ok(runs.length <= new Set(runs.map((run) => run.shard)).size);
-    }),
-    { seed: 2, numRuns: 1000 },
-  );
-});
-
-test('no token of the corpus is lost: the ids of all examples are the ids of all documents', async () => {
-  const documents = Array.from({ length: 300 }, (_, document) => [
-    Array.from({ length: 1 + ((document * 37) % 61) }, (_, i) => 5 + ((document * 7 + i) % 90)),
-  ]);
-  const directory = path.join(scratch, 'whole');
-  // Small shards and record batches: runs that end and begin inside pieces.
-  await writeSyntheticDataset(directory, documents, { shardTokens: 2000, batchTokens: 300 });
+test('the file is made once and found again; another T, split or kind has another one', async () => {
+  const directory = await writeDocuments(documents);
   const dataset = await openDataset(directory);
-  assert.ok(dataset.shards.length > 3);
-  const index = indexExamples(dataset, 16, 'train', 0);
-  const reader = new TokenReader(index.shards, index.idBytes);
-  const ids = new Uint16Array(index.tokens);
-  let at = 0;
-  for (const run of listRuns(index, 0, index.examples, new Int32Array(index.examples + 1))) {
-    at = reader.read(run, new Uint8Array(ids.buffer), at);
-  }
-  reader.close();
-  assert.deepEqual(Array.from(ids), documents.flat(2));
+  const { file } = await openExamples(dataset, options);
+  const bytes = readFileSync(file);
+  const { mtimeMs, ino } = statSync(file);
+  assert.equal(path.dirname(file), directory);
+  assert.deepEqual(await openExamples(dataset, options), await openExamples(await openDataset(directory), options));
+  assert.deepEqual([statSync(file).mtimeMs, statSync(file).ino], [mtimeMs, ino]);
+  const others = [
+    { ...options, sequenceLength: 17 },
+    { ...options, validationFraction: 0.1 },
+    { ...options, validationFraction: 0.1, split: 'validation' as const },
+  ];
+  const files = [file, ...(await Promise.all(others.map(async (other) => (await openExamples(dataset, other)).file)))];
+  assert.equal(new Set(files).size, 4);
+  assert.deepEqual(readFileSync(file), bytes);
+  assert.equal(readdirSync(directory).filter((name) => name.includes('.tmp')).length, 0);
+  await verifyDataset(directory);
 });
 
-test('the two sides of the split share no document and lose none, whatever the fraction', () => {
-  const shards = [Array(700).fill(9), Array(800).fill(11)];
-  for (const fraction of [0.01, 0.2, 0.9]) {
-    const documentsOf = (index: ExampleIndex) =>
-      Array.from({ length: index.examples }, (_, i) => locateExample(index, i)).map(
-        ({ shard, row }) => `${shard}:${row}`,
-      );
-    const train = documentsOf(indexExamples(datasetOf(shards), 32, 'train', fraction));
-    const validation = documentsOf(indexExamples(datasetOf(shards), 32, 'validation', fraction));
-    assert.equal(new Set([...train, ...validation]).size, 1500);
-    assert.equal(train.length + validation.length, 1500);
+test('an index that another dataset left, or that is damaged, is made again with the same bytes', async () => {
+  const directory = await writeDocuments(documents);
+  const dataset = await openDataset(directory);
+  const { file, table } = await openExamples(dataset, options);
+  const bytes = readFileSync(file);
+  const blocksEnd = table.offsets[table.offsets.length - 1] + 4 * table.words[table.words.length - 1];
+  for (const at of [...Array(bytes.length - blocksEnd).keys()].filter((i) => i % 3 === 0).map((i) => blocksEnd + i)) {
+    const damaged = Buffer.from(bytes);
+    damaged[at] ^= 1 << (at % 8);
+    writeFileSync(file, damaged);
+    await openExamples(dataset, options);
+    assert.deepEqual(readFileSync(file), bytes, `byte ${at} of ${bytes.length}`);
+  }
+  for (const length of [0, 1, 23, 24, bytes.length - 1]) {
+    writeFileSync(file, bytes.subarray(0, length));
+    await openExamples(dataset, options);
+    assert.deepEqual(readFileSync(file), bytes, `cut to ${length}`);
+  }
+  const other = await openDataset(await writeDocuments(documents.slice(1)));
+  writeFileSync(path.join(other.directory, path.basename(file)), bytes);
+  assert.equal((await openExamples(other, options)).documents, 299);
+});
+
+test('where the folder of the dataset cannot be written to, the index is in the cache of the user', async () => {
+  const directory = await writeDocuments(documents);
+  const cache = path.join(scratch, 'cache');
+  mkdirSync(cache);
+  chmodSync(scratch, 0o755);
+  chmodSync(cache, 0o777);
+  chmodSync(directory, 0o555);
+  const modules = ['dataset.js', 'examples/examples.js'].map(
+    (name) => new URL(`../../src/dataset/${name}`, import.meta.url),
+  );
+  const script = `
+    const [{ openDataset }, { openExamples }] = await Promise.all(${JSON.stringify(modules)}.map((url) => import(url)));
+    const open = async () => openExamples(await openDataset(${JSON.stringify(directory)}), ${JSON.stringify(options)});
+    const [first, second] = [await open(), await open()];
+    console.log(JSON.stringify([first.file, second.file, second.examples]));`;
+  // Root may write anywhere: be nobody.
+  const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    ...user,
+    encoding: 'utf8',
+    cwd: '/',
+    env: { ...process.env, XDG_CACHE_HOME: cache },
+  });
+  const [first, second, examples] = JSON.parse(stdout || `["${stderr}"]`);
+  assert.ok(first.startsWith(path.join(cache, 'galvani', 'examples')), first);
+  assert.equal(second, first);
+  assert.equal(examples, (await openExamples(await openDataset(directory), options)).examples);
+});
+
+test('the two sides of the split share no document and lose none, whatever the fraction', async () => {
+  const list = Array.from({ length: 1500 }, (_, document) => [5 + (document % 90), 5 + Math.floor(document / 90)]);
+  const dataset = await openDataset(await writeDocuments(list, { shardTokens: 900 }));
+  for (const validationFraction of [0.01, 0.2, 0.9]) {
+    const [train, validation] = await Promise.all(
+      (['train', 'validation'] as const).map(async (split) =>
+        readExamples(await openExamples(dataset, { ...options, split, validationFraction })).map(([{ ids }]) =>
+          ids.join(),
+        ),
+      ),
+    );
+    assert.deepEqual([...train, ...validation].sort(), list.map((ids) => ids.join()).sort());
     // Binomial: four standard deviations.
-    const spread = 4 * Math.sqrt(1500 * fraction * (1 - fraction));
-    assert.ok(Math.abs(validation.length - 1500 * fraction) < spread, `${validation.length} at ${fraction}`);
+    const spread = 4 * Math.sqrt(1500 * validationFraction * (1 - validationFraction));
+    assert.ok(Math.abs(validation.length - 1500 * validationFraction) < spread, `${validation.length}`);
   }
 });
 
@@ -142,13 +236,17 @@ test('a document held out at one fraction is held out at every larger one', () =
   assert.deepEqual(markHeldOut(0, 10_005, 0.02).subarray(5), few);
 });
 
-test('a file that ends early is named with the offset', async () => {
-  const directory = path.join(scratch, 'short');
-  await writeSyntheticDataset(directory, [[[5, 6, 7, 8, 9, 10]]]);
-  const [shard] = (await openDataset(directory)).shards;
-  const pieces = [{ firstToken: 0, tokens: 1e6, fileOffset: shard.pieces[0].fileOffset }];
-  const reader = new TokenReader([{ path: shard.path, pieces }], 2);
-  const run = { shard: 0, startToken: 0, tokens: 1e5 };
-  assert.throws(() => reader.read(run, new Uint8Array(2e5), 0), /shard: expected 200000 bytes of ids at offset \d+/);
+test('a file that ends early is named with the offset', () => {
+  const file = path.join(scratch, 'short');
+  writeFileSync(file, 'short');
+  const reader = new FileReader();
+  assert.throws(
+    () => reader.read(file, 2, 20, new Uint8Array(20), 0),
+    (error: unknown) => {
+      assert.ok(error instanceof GalvaniError && error.kind === 'badInput');
+      assert.match(error.message, /shard: expected 20 bytes at offset 2, got the end of the file after 3 \(.*short\)/);
+      return true;
+    },
+  );
   reader.close();
 });

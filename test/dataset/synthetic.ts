@@ -1,6 +1,7 @@
 /** Small datasets made without text, for tests of whatever reads shards. A document is a list of lines of ids. */
 import { mkdirSync } from 'node:fs';
 import type { TextCounts, TokenBlock } from '../../src/dataset/block.js';
+import { openShards, readManifest, type Shard } from '../../src/dataset/dataset.js';
 import { idTypeFor, type Manifest } from '../../src/dataset/manifest.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
 
@@ -75,4 +76,12 @@ export function blockOf(documents: Documents, vocabularySize: number): TokenBloc
     lineEnds: Uint32Array.from(lineEnds),
     borders: Uint32Array.from(borders),
   };
+}
+
+/** All shards of a dataset at once, with their lines. */
+export async function readShards(directory: string): Promise<Shard[]> {
+  const shards: Shard[] = [];
+  for await (const shard of openShards(directory, await readManifest(directory), { withLines: true }))
+    shards.push(shard);
+  return shards;
 }

@@ -4,9 +4,9 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
-import { openDataset } from '../../src/dataset/dataset.js';
 import { exitCodes } from '../../src/errors.js';
 import { listCheckpoints, readCheckpoint } from '../../src/training/checkpoint.js';
+import { readShards } from '../dataset/synthetic.js';
 import { argumentsOf, type Finished, galvani, makeFolder, runGalvani, startGalvani, writeDataset } from './runs.js';
 
 const folder = makeFolder('errors');
@@ -183,7 +183,7 @@ test('when all checkpoints are damaged the run is not begun again over them', ()
 test('a damaged shard is named with its place: at once when it is cut, when it is read when ids are wrong', async () => {
   const cut = path.join(folder, 'cut');
   cpSync(data, cut, { recursive: true });
-  const [{ path: shard, pieces }] = (await openDataset(cut)).shards;
+  const [{ path: shard, pieces }] = await readShards(cut);
   const bytes = readFileSync(shard);
   truncateSync(shard, bytes.length - 8);
   assertRefused(

@@ -1,0 +1,144 @@
+/** From what is asked for to a plan: opens the datasets and their examples, and shares out the memory for blocks. */
+import { openDataset, type TokenDataset } from '../dataset/dataset.js';
+import { type ExampleIndex, openExamples } from '../dataset/examples/examples.js';
+import { GalvaniError } from '../errors.js';
+import { keyOfSeed } from '../random/philox.js';
+import { Vocabulary } from '../text/vocabulary.js';
+import { fillMasking, maskedPerRow } from './masking.js';
+import { Mixture } from './mixture.js';
+import type { LoaderOptions } from './options.js';
+import { type BatchPlan, blockExtents, countBlocks, type Source, type SpecialIds } from './plan.js';
+import type { WeightedDataset } from './tables.js';
+
+const defaultCacheBytes = 2 ** 28;
+
+/** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
+const validationKey = keyOfSeed(0x76616c6964n);
+
+export interface Planned {
+  plan: BatchPlan;
+  data: WeightedDataset[];
+  vocabulary: Vocabulary;
+}
+
+/** @throws wrongUse for settings that do not go together; badInput for a dataset that cannot be read or is empty. */
+export async function planBatches(options: LoaderOptions): Promise<Planned> {
+  const { batchSize, sequenceLength, split = 'train', workers = 1, startStep = 0, segments = 1 } = options;
+  const { replacement = 'generator', disallowCorrect = false } = options;
+  const masking = fillMasking(options.masking ?? {}, sequenceLength);
+  const data = await openData(options);
+  const { manifest, vocabularyPath } = data[0].dataset;
+  const vocabulary = Vocabulary.read(vocabularyPath, manifest.tokenizer.profile);
+  const isPass = split === 'validation';
+  const sources: Source[] = [];
+  for (const { dataset, weight } of data) {
+    const index = await openExamples(dataset, {
+      kind: options.examples ?? 'documents',
+      sequenceLength,
+      split,
+      validationFraction: options.validationFraction ?? 0,
+    });
+    const cacheBytes = (options.cacheBytes ?? defaultCacheBytes) / data.length;
+    const cache = isPass ? cachePass(index, batchSize) : cacheWindows(index, batchSize, cacheBytes);
+    sources.push({ index, weight, ...cache });
+    if (!isPass && index.examples < batchSize) warnAboutRepeats(dataset, index.examples, batchSize);
+  }
+  const examples = sources.reduce((sum, { index }) => sum + index.examples, 0);
+  const plan = {
+    sources,
+    B: batchSize,
+    T: sequenceLength,
+    N: maskedPerRow(masking.maskProb, sequenceLength),
+    S: Math.max(segments, ...sources.map(({ index }) => index.segments)),
+    bucketStep: options.bucket ? bucketStep(sequenceLength) : sequenceLength,
+    key: isPass ? validationKey : keyOfSeed(options.seed ?? 0),
+    isPass,
+    masking,
+    special: readSpecialIds(vocabulary),
+    vocabularySize: manifest.vocabulary.size,
+    replacement,
+    disallowCorrect,
+    startStep,
+    endStep: isPass ? Math.ceil(examples / batchSize) : Number.POSITIVE_INFINITY,
+    slots: options.slots ?? Math.max(8, 4 * workers),
+    workers,
+  };
+  return { plan, data, vocabulary };
+}
+
+/** Batches are trimmed to a multiple of this: at most eight widths, so that few programs are needed. */
+export function bucketStep(sequenceLength: number): number {
+  return Math.ceil(sequenceLength / 8);
+}
+
+/** The datasets, opened and found to have one vocabulary. */
+async function openData({ data }: LoaderOptions): Promise<WeightedDataset[]> {
+  const wanted = Array.isArray(data) ? data : [{ data, weight: 1 }];
+  new Mixture(wanted.map(({ weight }) => weight)); // Weights that cannot be are told before anything is read.
+  const opened: WeightedDataset[] = [];
+  for (const { data, weight } of wanted) {
+    const dataset: TokenDataset = typeof data === 'string' ? await openDataset(data) : data;
+    opened.push({ dataset, weight });
+    const [first] = opened;
+    const vocabularyOf = ({ manifest: { vocabulary, tokenizer } }: TokenDataset) =>
+      JSON.stringify([vocabulary.sha256, tokenizer]);
+    if (vocabularyOf(dataset) !== vocabularyOf(first.dataset)) throw otherVocabulary(first.dataset, dataset);
+  }
+  return opened;
+}
+
+/** Blocks in order: a batch takes from two windows at most. */
+function cachePass(index: ExampleIndex, batchSize: number): Omit<Source, 'index' | 'weight'> {
+  const windowBlocks = Math.ceil(batchSize / index.blockExamples);
+  return { windowBlocks, cachedBlocks: Math.min(2 * windowBlocks, countBlocks(index)) };
+}
+
+/** All blocks if they fit, or two windows. @throws wrongUse if a window would be smaller than a batch */
+function cacheWindows(index: ExampleIndex, batchSize: number, cacheBytes: number): Omit<Source, 'index' | 'weight'> {
+  const blocks = countBlocks(index);
+  const { blockBytes } = blockExtents(index);
+  const fitting = Math.floor(cacheBytes / blockBytes);
+  if (fitting >= blocks) return { windowBlocks: blocks, cachedBlocks: blocks };
+  const windowBlocks = Math.floor(fitting / 2);
+  const needed = Math.ceil(batchSize / index.blockExamples) + 1;
+  // Windows of an epoch are of nearly equal size, so none is smaller than half of the largest.
+  if (Math.floor(windowBlocks / 2) < needed) {
+    throw new GalvaniError({
+      stage: 'batch',
+      expected: `at least ${Math.min(4 * needed + 2, blocks) * blockBytes} bytes of cache for batches of ${batchSize}`,
+      got: String(Math.floor(cacheBytes)),
+      where: index.file,
+      remedy: 'Raise cacheBytes (--cache-bytes).',
+      kind: 'wrongUse',
+    });
+  }
+  return { windowBlocks, cachedBlocks: 2 * windowBlocks };
+}
+
+function readSpecialIds(vocabulary: Vocabulary): SpecialIds {
+  return {
+    pad: vocabulary.specialId('[PAD]'),
+    cls: vocabulary.specialId('[CLS]'),
+    sep: vocabulary.specialId('[SEP]'),
+    mask: vocabulary.specialId('[MASK]'),
+  };
+}
+
+function warnAboutRepeats(dataset: TokenDataset, examples: number, batchSize: number): void {
+  process.emitWarning(
+    `batch: expected at least ${batchSize} examples for a batch, got ${examples} (${dataset.directory}). ` +
+      'Batches repeat examples; prepare more text, or make the batch smaller.',
+    'GalvaniWarning',
+  );
+}
+
+function otherVocabulary(first: TokenDataset, other: TokenDataset): GalvaniError {
+  return new GalvaniError({
+    stage: 'batch',
+    expected: `datasets of one vocabulary and tokenizer, those of ${first.directory}`,
+    got: 'others',
+    where: other.directory,
+    remedy: 'Prepare them with the same --vocab and settings.',
+    kind: 'badInput',
+  });
+}

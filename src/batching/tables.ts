@@ -1,0 +1,61 @@
+/** What the kernels look ids up in, beside the batches: made once, by the loader, and laid into the shared memory. */
+import { readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
+import type { Vocabulary } from '../text/vocabulary.js';
+import { buildAliasTable, markDrawable, uniformWeights, unigramWeights } from './frequency.js';
+import { markContinuations } from './masking.js';
+import type { BatchPlan, MemoryLayout } from './plan.js';
+
+/** A dataset that is open, and its weight in the mixture. */
+export interface WeightedDataset {
+  dataset: TokenDataset;
+  weight: number;
+}
+
+/** Each is there where the plan needs it. */
+export interface Tables {
+  alias?: Uint32Array;
+  drawable?: Uint8Array;
+  continuations?: Uint8Array;
+}
+
+/** @throws badInput where there is nothing to draw replacements from. */
+export async function makeTables(
+  plan: BatchPlan,
+  data: readonly WeightedDataset[],
+  vocabulary: Vocabulary,
+): Promise<Tables> {
+  const tables: Tables = {};
+  if (plan.replacement !== 'generator') {
+    const { vocabularySize, special } = plan;
+    const isUniform = plan.replacement === 'uniform';
+    const weights = isUniform
+      ? uniformWeights(vocabularySize, special)
+      : unigramWeights(await mixTokenCounts(data), special);
+    tables.alias = buildAliasTable(weights);
+    if (plan.disallowCorrect) tables.drawable = markDrawable(weights);
+  }
+  if (plan.masking.wholeWordMask) tables.continuations = markContinuations(vocabulary.pieces);
+  return tables;
+}
+
+export function placeTables(tables: Tables, layout: MemoryLayout, memory: WebAssembly.Memory): void {
+  const { alias, drawable, continuations } = tables;
+  const bytes = new Uint8Array(memory.buffer);
+  if (alias) new Uint32Array(memory.buffer, layout.table, alias.length).set(alias);
+  if (drawable) bytes.set(drawable, layout.drawable);
+  if (continuations) bytes.set(continuations, layout.continuations);
+}
+
+/** (V) how often each piece is drawn from a mixture: of one dataset its counts, of several their shares in whole numbers. */
+export async function mixTokenCounts(data: readonly WeightedDataset[]): Promise<Float64Array> {
+  const [first] = data;
+  if (data.length === 1) return readTokenCounts(first.dataset);
+  const mixed = new Float64Array(first.dataset.manifest.vocabulary.size);
+  const total = data.reduce((sum, { weight }) => sum + weight, 0);
+  for (const { dataset, weight } of data) {
+    const counts = await readTokenCounts(dataset);
+    const share = (2 ** 40 * weight) / total / dataset.manifest.counts.tokens;
+    for (let id = 0; id < mixed.length; id++) mixed[id] += Math.ceil(counts[id] * share);
+  }
+  return mixed;
+}
