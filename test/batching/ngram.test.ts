@@ -96,15 +96,16 @@ test('the lowest count is the least that fits, for any division', async () => {
 });
 
 test('an id beyond the vocabulary is a damaged shard', async () => {
-  const { directory, manifest } = await write(makeDocuments(10, 40, 40), 40);
+  const dataset = await write(makeDocuments(10, 40, 40), 40);
+  const { manifest } = dataset;
   const smaller = { ...manifest, vocabulary: { ...manifest.vocabulary, size: 20 } };
   await assert.rejects(
-    countNgrams({ directory, manifest: smaller }, options),
+    countNgrams({ ...dataset, manifest: smaller }, options),
     /dataset: expected ids of documents, got id \d+ of a vocabulary of 20 pieces/,
   );
   const larger = { ...manifest, vocabulary: { ...manifest.vocabulary, size: 2 ** 20 + 1 } };
   await assert.rejects(
-    openNgramTable({ directory, manifest: larger }, options),
+    openNgramTable({ ...dataset, manifest: larger }, options),
     /batch: expected a vocabulary of at most 1048576/,
   );
 });

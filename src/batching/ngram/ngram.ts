@@ -13,8 +13,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TokenDataset } from '../../dataset/dataset.js';
-import { manifestFile } from '../../dataset/manifest.js';
-import { sha256File, writeFileDurably } from '../../files.js';
+import { writeFileDurably } from '../../files.js';
 import { runInOrder } from '../../pool.js';
 import type { SpecialIds } from '../plan.js';
 import { type CountingLimits, checkVocabulary, type Partition, planCounting } from './counting.js';
@@ -37,13 +36,13 @@ export type NgramLimits = CountingLimits & TableLimits;
  * @throws badInput for a dataset that is damaged, or whose vocabulary has more than 2²⁰ pieces.
  */
 export async function openNgramTable(
-  dataset: Pick<TokenDataset, 'directory' | 'manifest'>,
+  dataset: Pick<TokenDataset, 'directory' | 'manifest' | 'manifestSha256'>,
   options: NgramOptions,
 ): Promise<Uint32Array> {
   checkVocabulary(dataset.manifest.vocabulary.size);
   const { directory } = dataset;
   const file = path.join(directory, `ngram-${options.validationFraction}.bin`);
-  const header = describe(await sha256File(path.join(directory, manifestFile)), options.validationFraction);
+  const header = describe(dataset.manifestSha256, options.validationFraction);
   const kept = await readTable(file, header);
   if (kept !== undefined) return kept;
   const table = await countNgrams(dataset, options);
