@@ -9,6 +9,7 @@ import { type BatchKernels, compileKernels, instantiateKernels } from '../../src
 import { countNgrams, type NgramLimits, openNgramTable } from '../../src/batching/ngram/ngram.js';
 import { openDataset } from '../../src/dataset/dataset.js';
 import { markHeldOut } from '../../src/dataset/split.js';
+import { verifyDataset } from '../../src/dataset/verification.js';
 import { drawWords, keyOfSeed } from '../../src/random/philox.js';
 import { streams } from '../../src/random/streams.js';
 import { assertExpected } from '../chiSquare.js';
@@ -330,6 +331,7 @@ test('the table is kept beside the shards; one that is damaged or of another dat
   const bytes = readFileSync(file);
   assert.deepEqual(await open(), expected);
   assert.deepEqual(counted, [], 'read, not counted');
+  await verifyDataset(dataset.directory);
   rmSync(file);
   await open();
   assert.ok(readFileSync(file).equals(bytes), 'equal bytes twice');

@@ -32,7 +32,7 @@ export type NgramLimits = CountingLimits & TableLimits;
 
 /**
  * The table of a dataset, as table.ts lays it out: read, or counted and written. Where it cannot be written, it is
- * counted every time, with a warning.
+ * counted every time, with a warning. Counting takes 128 MiB a thread and, at its end, twice the table.
  * @throws badInput for a dataset that is damaged, or whose vocabulary has more than 2²⁰ pieces.
  */
 export async function openNgramTable(
