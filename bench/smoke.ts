@@ -37,6 +37,7 @@ try {
   galvani('bench', 'step', ...tiny);
   run('bench/jsonLines.js', text, vocab);
   run('bench/gemm.js', '64', '64', '64');
+  run('bench/shuffle.js', '--examples', '5000');
   run('bench/peers/tokenize.js', text, '--vocab', vocab, '--rounds', '1', '--passes', '1');
   run('bench/peers/prepare.js', text, '--vocab', vocab, '--rounds', '1', '--processes', '1');
   run(

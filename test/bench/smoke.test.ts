@@ -11,4 +11,6 @@ test('npm run bench runs every bench, and what is compared is proved equal first
   assert.match(stdout, /^oneThread\.coldMegabytesPerSecond +[\d.]+$/m);
   assert.match(stdout, /^text\.txt +tokenizers 0\.23\.2 /m);
   assert.match(stdout, /^galvani prepare +1 /m);
+  assert.match(stdout, /^galvani +1 +1 +[\d.]+ /m);
+  assert.match(stdout, /^full shuffle +[\d.]+ /m);
 });
