@@ -93,7 +93,8 @@ function consume({ control, buffer, deviceMs }: DeviceData): void {
   const views = new Map<number, Int32Array>();
   const clock = new Int32Array(new SharedArrayBuffer(4));
   for (let batch = 0; ; batch++) {
-    Atomics.wait(control, submitted, batch);
+    // In a loop: the wake-up of the last batch may come when it has been consumed already.
+    while (Atomics.load(control, submitted) === batch) Atomics.wait(control, submitted, batch);
     const start = performance.now();
     const entry = entryAt(batch);
     for (let i = 0; i < control[entry]; i++) {
