@@ -99,9 +99,10 @@ function consume({ control, buffer, deviceMs }: DeviceData): void {
     const entry = entryAt(batch);
     for (let i = 0; i < control[entry]; i++) {
       const address = control[entry + 1 + 2 * i] >>> 0;
+      const length = control[entry + 2 + 2 * i];
       let view = views.get(address);
-      if (view === undefined) {
-        view = new Int32Array(buffer, address, control[entry + 2 + 2 * i]);
+      if (view?.length !== length) {
+        view = new Int32Array(buffer, address, length);
         views.set(address, view);
       }
       control[sum] += addUp(view);
