@@ -78,6 +78,23 @@ export interface BatchKernels {
     V: number,
     disallowCorrect: boolean,
   ): void;
+  drawCached(
+    ids: number,
+    places: number,
+    counts: number,
+    given: number,
+    draws: number,
+    logProbs: number,
+    candidates: number,
+    idBytes: number,
+    scratch: number,
+    temperature: number,
+    B: number,
+    T: number,
+    N: number,
+    k: number,
+    disallowCorrect: boolean,
+  ): void;
   redrawCorrect(
     ids: number,
     places: number,

@@ -6,6 +6,9 @@ import { CorpusOrder, type Order, ShuffledOrder } from '../dataset/order.js';
 import { GalvaniError } from '../errors.js';
 import { streams } from '../random/streams.js';
 import { BlockCache } from './blockCache.js';
+import { sumOfPlanes } from './cached/format.js';
+import { CandidateReader } from './cached/reader.js';
+import { RepeatedOrder, RepeatedRows } from './cached/repetition.js';
 import { type BatchKernels, instantiateKernels } from './kernels.js';
 import { Mixture, type RowSources, Succession } from './mixture.js';
 import {
@@ -26,6 +29,7 @@ export class BatchMaker {
   private readonly rowSources: RowSources;
   private readonly orders: Order[];
   private readonly caches: BlockCache[];
+  private readonly candidates: CandidateReader | undefined;
 
   constructor(
     private readonly plan: BatchPlan,
@@ -34,7 +38,7 @@ export class BatchMaker {
     private readonly worker: number,
     ring: Ring,
   ) {
-    const { sources, workers, vocabularySize } = plan;
+    const { sources, workers, vocabularySize, candidates } = plan;
     this.kernels = instantiateKernels(module, memory);
     this.layout = layOutMemory(plan);
     this.scratch = this.layout.workers[worker];
@@ -43,6 +47,12 @@ export class BatchMaker {
       ? new Succession(sources.map(({ index }) => index.examples))
       : new Mixture(sources.map(({ weight }) => weight));
     this.orders = sources.map((source, i) => this.orderOf(source, i));
+    if (candidates) {
+      const rows = candidates.batches * plan.B;
+      this.candidates = new CandidateReader(candidates);
+      this.orders = this.orders.map((order, i) => new RepeatedOrder(order, this.rowSources.countBefore(i, rows)));
+      this.rowSources = new RepeatedRows(this.rowSources, rows);
+    }
     this.caches = sources.map((source, i) => {
       const layout = this.layout.sources[i];
       return new BlockCache(source, layout, this.orders[i], workers, vocabularySize, this.kernels, memory, ring);
@@ -66,8 +76,10 @@ export class BatchMaker {
     this.findRows(step);
     const width = this.widthOf();
     const tokenCount = this.gather(width, slot);
-    const maskedCount = this.mask(step, width, slot);
-    if (this.plan.replacement !== 'generator') this.replace(step, width, slot);
+    const stored = step % (this.plan.candidates?.batches ?? Number.POSITIVE_INFINITY);
+    const maskedCount = this.mask(stored, width, slot);
+    if (this.candidates) this.replaceFrom(this.candidates, stored, step, width, slot);
+    else if (this.plan.replacement !== 'generator') this.replace(step, width, slot);
     for (const [i, cache] of this.caches.entries()) {
       const last = this.ownPosition(i, step + 1) - 1;
       if (last >= 0) cache.readAhead(last);
@@ -77,6 +89,7 @@ export class BatchMaker {
 
   close(): void {
     for (const cache of this.caches) cache.close();
+    this.candidates?.close();
   }
 
   private orderOf({ index, windowBlocks }: Source, number: number): Order {
@@ -186,6 +199,33 @@ export class BatchMaker {
       width,
       N,
       vocabularySize,
+    );
+  }
+
+  /** Draws of this step from the candidates of the stored batch whose rows and masks it has. */
+  private replaceFrom(reader: CandidateReader, stored: number, step: number, width: number, slot: SlotLayout): void {
+    const { B, N, disallowCorrect } = this.plan;
+    const { record, topK, idBytes, temperature } = this.plan.candidates!;
+    const plane = (at: number, length: number) => this.words.subarray(at / 4, at / 4 + length);
+    const planes = { places: plane(slot.places, B * N), seen: plane(slot.seen, B * N), counts: plane(slot.counts, B) };
+    const at = this.scratch.candidates;
+    reader.read(stored, sumOfPlanes(planes), new Uint8Array(this.words.buffer, at, record.bytes));
+    this.kernels.drawCached(
+      slot.ids,
+      slot.places,
+      slot.counts,
+      slot.given,
+      this.draw(this.scratch.replacementDraws, streams.cachedCandidates, step, N),
+      at + record.logProbs,
+      at + record.ids,
+      idBytes,
+      this.scratch.weights,
+      temperature,
+      B,
+      width,
+      N,
+      topK,
+      disallowCorrect,
     );
   }
 

@@ -5,8 +5,10 @@ import { type ExampleKind, exampleKinds } from '../dataset/examples/kinds.js';
 import type { MaskingSettings } from './masking.js';
 import { wrongSetting } from './wrongSetting.js';
 
-export const replacements = ['generator', 'unigram', 'uniform'] as const;
+export const replacements = ['generator', 'unigram', 'uniform', 'cached'] as const;
 export type Replacement = (typeof replacements)[number];
+
+export const defaultCacheBytes = 2 ** 28;
 
 /** A folder made by `galvani prepare`, or what openDataset gave for it. */
 export type DataFolder = string | TokenDataset;
@@ -42,9 +44,17 @@ export interface LoaderOptions {
   masking?: Partial<MaskingSettings>;
   /**
    * Who replaces the masked tokens: the generator on the device (default), or `given` ids drawn here, by the token
-   * counts of the dataset (`unigram`) or all alike (`uniform`); never [CLS], [SEP], [MASK] or [PAD].
+   * counts of the dataset (`unigram`) or all alike (`uniform`), never [CLS], [SEP], [MASK] or [PAD]; or of the
+   * candidates that a generator left (`cached`). docs/replacement.md tells what each is for.
    */
   replacement?: Replacement;
+  /**
+   * `cached`: the folder that cacheCandidates made for the batches asked for here. It holds K of them: step s has the
+   * rows and masks of batch s mod K, and draws of its own.
+   */
+  candidates?: string;
+  /** `cached`: candidates are drawn by exp(log-probability / temperature). Above 0; default 1. */
+  temperature?: number;
   /** A `given` id never equals the original. Default false. */
   disallowCorrect?: boolean;
   /** Threads that make batches. Default 1. */
@@ -88,9 +98,25 @@ export function checkOptions(options: LoaderOptions): void {
   if (options.disallowCorrect && replacement === 'generator') {
     throw wrongSetting('disallowCorrect', 'false where the generator replaces', true);
   }
+  checkCached(options);
   const fraction = options.validationFraction ?? 0;
   if (!(fraction >= 0 && fraction < 1)) throw wrongSetting('validationFraction', 'a number from 0 up to 1', fraction);
   if (options.split === 'validation' && fraction === 0) {
     throw wrongSetting('validationFraction', 'more than 0 for the validation split', fraction);
   }
+}
+
+function checkCached({ replacement, candidates, temperature, split }: LoaderOptions): void {
+  if (replacement !== 'cached') {
+    for (const [name, value] of Object.entries({ candidates, temperature })) {
+      if (value !== undefined) throw wrongSetting(name, 'none unless replacement is cached', value);
+    }
+    return;
+  }
+  if (!candidates) throw wrongSetting('candidates', 'the folder of the candidates to draw from', candidates);
+  if (temperature !== undefined && !(temperature > 0 && temperature < Number.POSITIVE_INFINITY)) {
+    throw wrongSetting('temperature', 'a number above 0', temperature);
+  }
+  if (split === 'validation')
+    throw wrongSetting('replacement', 'one for validation: candidates are for training', 'cached');
 }

@@ -10,6 +10,7 @@
 import type { ExampleIndex } from '../dataset/examples/examples.js';
 import { GalvaniError } from '../errors.js';
 import type { Key } from '../random/philox.js';
+import type { CandidateSource } from './cached/reader.js';
 import type { MaskingSettings } from './masking.js';
 import type { Replacement } from './options.js';
 import { controlWords } from './ring.js';
@@ -52,6 +53,8 @@ export interface BatchPlan {
   replacement: Replacement;
   /** A replacement drawn here never equals the original. */
   disallowCorrect: boolean;
+  /** What `cached` replacements are drawn from. */
+  candidates?: CandidateSource;
   /** First step, and the step before which a pass ends (Infinity if it does not). */
   startStep: number;
   endStep: number;
@@ -86,6 +89,9 @@ export interface WorkerLayout {
   choiceDraws: number;
   randomDraws: number;
   replacementDraws: number;
+  /** A record of candidates, and (k + 1) float64 to draw one with. */
+  candidates: number;
+  weights: number;
   scratch: number;
   rows: number;
 }
@@ -115,7 +121,7 @@ export function countBlocks({ examples, blockExamples }: ExampleIndex): number {
 
 /** @throws wrongUse if it all does not fit into 4 GiB. */
 export function layOutMemory(plan: BatchPlan): MemoryLayout {
-  const { B, T, N, S, masking, vocabularySize } = plan;
+  const { B, T, N, S, masking, vocabularySize, candidates } = plan;
   const isGiven = plan.replacement !== 'generator';
   let bytes = 0;
   const reserve = (size: number) => {
@@ -135,8 +141,8 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
     counts: reserve(4 * B),
     given: isGiven ? reserve(4 * B * N) : 0,
   }));
-  const table = reserve(isGiven ? 8 * vocabularySize : 0);
-  const drawable = plan.disallowCorrect ? reserve(vocabularySize) : 0;
+  const table = reserve(isGiven && !candidates ? 8 * vocabularySize : 0);
+  const drawable = plan.disallowCorrect && !candidates ? reserve(vocabularySize) : 0;
   const continuations = masking.wholeWordMask ? reserve(vocabularySize) : 0;
   const sources = plan.sources.map(({ index, cachedBlocks }) => {
     const extents = blockExtents(index);
@@ -152,6 +158,8 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
     choiceDraws: reserve(4 * (B * N + 18)),
     randomDraws: masking.randomReplaceProb > 0 ? reserve(4 * (B * N + 18)) : 0,
     replacementDraws: isGiven ? reserve(4 * (2 * B * N + 18)) : 0,
+    candidates: candidates ? reserve(candidates.record.bytes) : 0,
+    weights: candidates ? reserve(8 * (candidates.topK + 1)) : 0,
     scratch: reserve(8 * T),
     rows: reserve(12 * B),
   }));

@@ -4,13 +4,13 @@ import { type ExampleIndex, openExamples } from '../dataset/examples/examples.js
 import { GalvaniError } from '../errors.js';
 import { keyOfSeed } from '../random/philox.js';
 import { Vocabulary } from '../text/vocabulary.js';
+import { openCandidates } from './cached/reader.js';
 import { fillMasking, maskedPerRow } from './masking.js';
 import { Mixture } from './mixture.js';
-import type { LoaderOptions } from './options.js';
+import { defaultCacheBytes, type LoaderOptions } from './options.js';
+import { originOf } from './origin.js';
 import { type BatchPlan, blockExtents, countBlocks, type Source, type SpecialIds } from './plan.js';
 import type { WeightedDataset } from './tables.js';
-
-const defaultCacheBytes = 2 ** 28;
 
 /** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
 const validationKey = keyOfSeed(0x76616c6964n);
@@ -24,7 +24,7 @@ export interface Planned {
 /** @throws wrongUse for settings that do not go together; badInput for a dataset that cannot be read or is empty. */
 export async function planBatches(options: LoaderOptions): Promise<Planned> {
   const { batchSize, sequenceLength, split = 'train', workers = 1, startStep = 0, segments = 1 } = options;
-  const { replacement = 'generator', disallowCorrect = false } = options;
+  const { replacement = 'generator', disallowCorrect = false, temperature = 1 } = options;
   const masking = fillMasking(options.masking ?? {}, sequenceLength);
   const data = await openData(options);
   const { manifest, vocabularyPath } = data[0].dataset;
@@ -58,6 +58,10 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
     vocabularySize: manifest.vocabulary.size,
     replacement,
     disallowCorrect,
+    candidates:
+      replacement === 'cached'
+        ? await openCandidates(options.candidates!, originOf(options, data), temperature, disallowCorrect)
+        : undefined,
     startStep,
     endStep: isPass ? Math.ceil(examples / batchSize) : Number.POSITIVE_INFINITY,
     slots: options.slots ?? Math.max(8, 4 * workers),

@@ -25,7 +25,7 @@ export async function makeTables(
   vocabulary: Vocabulary,
 ): Promise<Tables> {
   const tables: Tables = {};
-  if (plan.replacement !== 'generator') {
+  if (plan.replacement !== 'generator' && plan.replacement !== 'cached') {
     const { vocabularySize, special } = plan;
     const isUniform = plan.replacement === 'uniform';
     const weights = isUniform

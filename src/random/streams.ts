@@ -41,6 +41,8 @@ export const streams = {
    * between both neighbours, which neighbour is left, the piece beside it, column and coin of the alias table.
    */
   ngram: 14,
+  /** Replacements from stored candidates. step = training step; index = (batch row) × N + (masked place). */
+  cachedCandidates: 15,
   /** Dropout of site n draws from stream dropout + n. step = training step; index over the whole batch's tensor. */
   dropout: 0x10000,
 } as const;
