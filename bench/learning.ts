@@ -38,13 +38,13 @@ for (const seed of seeds) {
     configure: (size, saved) =>
       saved ?? withSettings(presetTraining('tiny', size), [{ name: 'seed', value: seed, from: 'bench' }]),
   });
-  const { frequency, generator, comparison, plateau_nll } = await reportHeldOut(output, data);
+  const { unigram, generator, comparison, plateau_nll } = await reportHeldOut(output, data);
   rows.push([
     String(seed),
     String(result.step),
     result.timing ? (result.timing.seconds / 60).toFixed(1) : '–',
     result.timing ? `${(100 * result.timing.stall_fraction).toFixed(3)} %` : '–',
-    frequency.rtd_auc.toFixed(3),
+    unigram.rtd_auc.toFixed(3),
     generator.rtd_auc.toFixed(3),
     comparison.baseline_auc.toFixed(3),
     comparison.margin.toFixed(3),

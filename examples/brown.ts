@@ -128,10 +128,10 @@ function printEvent(event: PretrainEvent): void {
   if (event.kind === 'metrics') console.log(`   ${describeMetrics(event.line).replaceAll('\n', '\n   ')}`);
 }
 
-function printReport({ frequency, generator, comparison, plateau_nll }: HeldOutReport): void {
+function printReport({ unigram, generator, comparison, plateau_nll }: HeldOutReport): void {
   const { baseline_auc, margin, margin_low, margin_high } = comparison;
   console.log(`   AUC is how often a replaced token is rated above a true one; 0.5 is guessing.
-   replacements drawn by frequency   AUC ${frequency.rtd_auc.toFixed(3)}   (a guess without context: 0.500)
+   replacements drawn by frequency   AUC ${unigram.rtd_auc.toFixed(3)}   (a guess without context: 0.500)
    the generator's own replacements  AUC ${generator.rtd_auc.toFixed(3)}   (a guess from the token alone: ${baseline_auc.toFixed(3)};
                                      margin ${margin.toFixed(3)}, 95 % interval ${margin_low.toFixed(3)} to ${margin_high.toFixed(3)})
    the generator's guesses           ${percent(generator.masked_accuracy)} right, ${generator.masked_nll.toFixed(2)} nats each

@@ -18,17 +18,18 @@ const HEADER_BYTES: usize = 16;
  * given   (B, N) i32 out; beyond a row's count, the id at place 0
  * draws   (B, N, 5) u32: in (l, r); the coin, left if below 2³¹; in the one-sided context; column and coin of the alias
  *         table
- * table   src/batching/ngram/table.ts; aliases (V) of (threshold u32, alias u32)
+ * tables  (B) u32: where each row's table stands (src/batching/ngram/table.ts); aliases (V) of (threshold u32, alias u32)
  *
  * disallowCorrect takes the original out of the two upper levels, each renormalised by itself. What the last level drew
  * may still equal it, for redrawCorrect. All in integers. Source: Feng et al., "CodeBERT", EMNLP 2020, 3.3.
  */
 export function drawNgrams(
-  ids: usize, places: usize, counts: usize, given: usize, draws: usize, table: usize, aliases: usize,
+  ids: usize, places: usize, counts: usize, given: usize, draws: usize, tables: usize, aliases: usize,
   B: i32, T: i32, N: i32, V: i32, disallowCorrect: bool,
 ): void {
   for (let row = 0; row < B; row++) {
     const count = load<i32>(counts + (<usize>row << 2));
+    const table = <usize>load<u32>(tables + (<usize>row << 2));
     lookUpContexts(ids, places, given, table, count, T);
     for (let j = 0; j < count; j++) {
       const place = load<i32>(places + (<usize>j << 2));

@@ -11,16 +11,16 @@
 import path from 'node:path';
 import type { Batch } from '../../src/batching/loader.js';
 import { maskedPerRow } from '../../src/batching/masking.js';
-import { openDataset } from '../../src/dataset/dataset.js';
+import { openData } from '../../src/batching/planning.js';
 import type { LoadOptions, Runtime } from '../../src/engines/engine.js';
 import { loadEngine } from '../../src/engines/index.js';
 import { writeFileDurably } from '../../src/files.js';
 import { type StoredTensor, writeSafetensors } from '../../src/formats/safetensors.js';
 import { sizeOf } from '../../src/ops/operation.js';
 import { keyOfSeed } from '../../src/random/philox.js';
-import { openBatches } from '../../src/training/batches.js';
 import { benchmarkConfig } from '../../src/training/benchmark.js';
-import { type Stage, stagesOf, type TrainingConfig, withSettings } from '../../src/training/config.js';
+import { type RunStage, stagesOf, type TrainingConfig, withSettings } from '../../src/training/config.js';
+import { openBatches, surveyStages } from '../../src/training/data.js';
 import { writeInitialWeights } from '../../src/training/initialWeights.js';
 import { buildStage, callsOf } from '../../src/training/programs.js';
 import { syntheticBatch } from '../../src/training/syntheticBatch.js';
@@ -53,22 +53,22 @@ const rate = 5e-4;
 export class Question {
   private constructor(
     private readonly config: TrainingConfig,
-    private readonly stage: Stage,
+    private readonly stage: RunStage,
     private readonly batches: readonly Batch[],
   ) {}
 
   static async make({ model, batchSize, sequenceLength, data }: QuestionSettings): Promise<Question> {
-    const dataset = data === undefined ? undefined : await openDataset(data);
+    const sources = data === undefined ? undefined : await openData(data);
     const settings = { model, batchSize, sequenceLength };
-    const config = withSettings(benchmarkConfig(settings, 'frequency', dataset?.manifest.vocabulary.size), [
+    const config = withSettings(benchmarkConfig(settings, 'unigram', sources?.[0].data.manifest.vocabulary.size), [
       { name: 'adam_bias_correction', value: true, from: 'bench' },
     ]);
-    const [stage] = stagesOf(config);
+    const [stage] = sources ? await surveyStages(sources, config) : [{ ...stagesOf(config)[0], segments: 1 }];
     const batches: Batch[] = [];
-    if (dataset === undefined) {
+    if (sources === undefined) {
       for (let step = 0; step < batchCount; step++) batches.push(syntheticBatch(config, stage, step));
     } else {
-      const loader = await openBatches(dataset, config, stage);
+      const loader = await openBatches(sources, config, stage);
       while (batches.length < batchCount) batches.push((await loader.next())!);
       await loader.close();
     }
@@ -132,7 +132,7 @@ export class Question {
       config,
       still.map((name) => ({ name, value: 0, from: 'bench' })),
     );
-    const programs = buildStage(dry, stage, maskedPerRow(config.mask_prob, stage.sequenceLength), 'question');
+    const programs = buildStage(dry, stage, 'question');
     const runtime = await (await loadEngine(engine)).load(programs, options);
     await writeInitialWeights(runtime, dry, new Float64Array(config.model.generator.vocab_size));
     return runtime;

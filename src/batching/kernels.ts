@@ -70,7 +70,7 @@ export interface BatchKernels {
     counts: number,
     given: number,
     draws: number,
-    table: number,
+    tables: number,
     aliases: number,
     B: number,
     T: number,

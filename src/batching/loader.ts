@@ -57,7 +57,7 @@ export interface Stall {
 export async function openLoader(options: LoaderOptions): Promise<Loader> {
   checkOptions(options);
   const { plan, data, vocabulary } = await planBatches(options);
-  const tables = await makeTables(plan, data, vocabulary);
+  const tables = await makeTables(plan, data, vocabulary, options.validationFraction ?? 0);
   const layout = layOutMemory(plan);
   const pages = Math.ceil(layout.bytes / 0x10000);
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });

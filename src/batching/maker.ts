@@ -110,6 +110,9 @@ export class BatchMaker {
       rowSources.find(step * B + row);
       const { dataset, own } = rowSources;
       const at = this.scratch.rows / 4 + 3 * row;
+      if (this.plan.replacement === 'ngram') {
+        this.words[this.scratch.ngramTables / 4 + row] = this.layout.ngrams[dataset];
+      }
       if (this.plan.isPass && own >= sources[dataset].index.examples) {
         this.words[at + 2] = 0; // behind the end of the pass
         continue;
@@ -177,16 +180,24 @@ export class BatchMaker {
   }
 
   private replace(step: number, width: number, slot: SlotLayout): void {
-    const { B, N, vocabularySize, key, isPass, disallowCorrect } = this.plan;
+    const { B, N, vocabularySize, key, isPass, replacement, disallowCorrect } = this.plan;
     const { table, drawable } = this.layout;
-    const draws = this.draw(this.scratch.replacementDraws, streams.replacement, step, 2 * N);
-    this.kernels.drawReplacements(slot.ids, slot.counts, slot.given, draws, table, B, width, N, vocabularySize);
+    const { ids, places, counts, given } = slot;
+    const { replacementDraws, ngramTables } = this.scratch;
+    if (replacement === 'ngram') {
+      const draws = this.draw(replacementDraws, streams.ngram, step, 5 * N);
+      const sizes = [B, width, N, vocabularySize] as const;
+      this.kernels.drawNgrams(ids, places, counts, given, draws, ngramTables, table, ...sizes, disallowCorrect);
+    } else {
+      const draws = this.draw(replacementDraws, streams.replacement, step, 2 * N);
+      this.kernels.drawReplacements(ids, counts, given, draws, table, B, width, N, vocabularySize);
+    }
     if (!disallowCorrect) return;
     this.kernels.redrawCorrect(
-      slot.ids,
-      slot.places,
-      slot.counts,
-      slot.given,
+      ids,
+      places,
+      counts,
+      given,
       table,
       drawable,
       this.scratch.scratch,

@@ -5,7 +5,7 @@ import { type ExampleKind, exampleKinds } from '../dataset/examples/kinds.js';
 import type { MaskingSettings } from './masking.js';
 import { wrongSetting } from './wrongSetting.js';
 
-export const replacements = ['generator', 'unigram', 'uniform', 'cached'] as const;
+export const replacements = ['generator', 'unigram', 'uniform', 'ngram', 'cached'] as const;
 export type Replacement = (typeof replacements)[number];
 
 export const defaultCacheBytes = 2 ** 28;
@@ -44,8 +44,9 @@ export interface LoaderOptions {
   masking?: Partial<MaskingSettings>;
   /**
    * Who replaces the masked tokens: the generator on the device (default), or `given` ids drawn here, by the token
-   * counts of the dataset (`unigram`) or all alike (`uniform`), never [CLS], [SEP], [MASK] or [PAD]; or of the
-   * candidates that a generator left (`cached`). docs/replacement.md tells what each is for.
+   * counts of the dataset (`unigram`), all alike (`uniform`) or by their neighbours (`ngram`: counted once from the
+   * documents of the training split, by all cores), never [CLS], [SEP], [MASK] or [PAD]; or of the candidates that a
+   * generator left (`cached`). docs/replacement.md tells what each is for.
    */
   replacement?: Replacement;
   /**

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { exampleKinds } from '../dataset/examples/kinds.js';
 import { fillMasking, maskedPerRow } from './masking.js';
 import { defaultCacheBytes, type LoaderOptions } from './options.js';
-import type { WeightedDataset } from './tables.js';
+import type { WeightedDataset } from './planning.js';
 
 export const batchOriginSchema = z.strictObject({
   data: z.array(z.strictObject({ manifestSha256: z.string(), weight: z.number() })),
@@ -29,7 +29,7 @@ export function originOf(options: Omit<LoaderOptions, 'data'>, data: readonly We
   const { batchSize, sequenceLength } = options;
   const masking = fillMasking(options.masking ?? {}, sequenceLength);
   return {
-    data: data.map(({ dataset, weight }) => ({ manifestSha256: dataset.manifestSha256, weight })),
+    data: data.map(({ data: dataset, weight }) => ({ manifestSha256: dataset.manifestSha256, weight })),
     examples: options.examples ?? 'documents',
     batchSize,
     sequenceLength,

@@ -51,6 +51,8 @@ export interface BatchPlan {
   vocabularySize: number;
   /** Who makes replacements: the generator, or else they are drawn here. */
   replacement: Replacement;
+  /** Words of the n-gram table of each source, where replacements are drawn from it. */
+  ngramWords: number[];
   /** A replacement drawn here never equals the original. */
   disallowCorrect: boolean;
   /** What `cached` replacements are drawn from. */
@@ -89,6 +91,8 @@ export interface WorkerLayout {
   choiceDraws: number;
   randomDraws: number;
   replacementDraws: number;
+  /** (B) u32: where the n-gram table of each row stands. */
+  ngramTables: number;
   /** A record of candidates, and (k + 1) float64 to draw one with. */
   candidates: number;
   weights: number;
@@ -104,6 +108,8 @@ export interface MemoryLayout {
   /** (V) u8: ids that have a weight in it; pieces that go on with a word. 0 where they are not needed. */
   drawable: number;
   continuations: number;
+  /** The n-gram table of each source. */
+  ngrams: number[];
   sources: SourceLayout[];
   workers: WorkerLayout[];
   bytes: number;
@@ -123,6 +129,7 @@ export function countBlocks({ examples, blockExamples }: ExampleIndex): number {
 export function layOutMemory(plan: BatchPlan): MemoryLayout {
   const { B, T, N, S, masking, vocabularySize, candidates } = plan;
   const isGiven = plan.replacement !== 'generator';
+  const isNgram = plan.replacement === 'ngram';
   let bytes = 0;
   const reserve = (size: number) => {
     const at = bytes;
@@ -144,6 +151,7 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
   const table = reserve(isGiven && !candidates ? 8 * vocabularySize : 0);
   const drawable = plan.disallowCorrect && !candidates ? reserve(vocabularySize) : 0;
   const continuations = masking.wholeWordMask ? reserve(vocabularySize) : 0;
+  const ngrams = plan.ngramWords.map((words) => reserve(4 * words));
   const sources = plan.sources.map(({ index, cachedBlocks }) => {
     const extents = blockExtents(index);
     return {
@@ -157,7 +165,8 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
     placeDraws: reserve(4 * (B * (masking.wholeWordMask ? T : N) + 18)),
     choiceDraws: reserve(4 * (B * N + 18)),
     randomDraws: masking.randomReplaceProb > 0 ? reserve(4 * (B * N + 18)) : 0,
-    replacementDraws: isGiven ? reserve(4 * (2 * B * N + 18)) : 0,
+    replacementDraws: isGiven ? reserve(4 * ((isNgram ? 5 : 2) * B * N + 18)) : 0,
+    ngramTables: isNgram ? reserve(4 * B) : 0,
     candidates: candidates ? reserve(candidates.record.bytes) : 0,
     weights: candidates ? reserve(8 * (candidates.topK + 1)) : 0,
     scratch: reserve(8 * T),
@@ -173,7 +182,7 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
       kind: 'wrongUse',
     });
   }
-  return { control, slots, table, drawable, continuations, sources, workers, bytes };
+  return { control, slots, table, drawable, continuations, ngrams, sources, workers, bytes };
 }
 
 function align(bytes: number): number {

@@ -4,16 +4,21 @@ import { type ExampleIndex, openExamples } from '../dataset/examples/examples.js
 import { GalvaniError } from '../errors.js';
 import { keyOfSeed } from '../random/philox.js';
 import { Vocabulary } from '../text/vocabulary.js';
+import { bucketStep } from './buckets.js';
 import { openCandidates } from './cached/reader.js';
 import { fillMasking, maskedPerRow } from './masking.js';
 import { Mixture } from './mixture.js';
-import { defaultCacheBytes, type LoaderOptions } from './options.js';
+import { type DataFolder, defaultCacheBytes, type LoaderOptions, type WeightedData } from './options.js';
 import { originOf } from './origin.js';
 import { type BatchPlan, blockExtents, countBlocks, type Source, type SpecialIds } from './plan.js';
-import type { WeightedDataset } from './tables.js';
 
 /** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
 const validationKey = keyOfSeed(0x76616c6964n);
+
+/** A dataset that is open, and its weight in the mixture. */
+export interface WeightedDataset extends WeightedData {
+  data: TokenDataset;
+}
 
 export interface Planned {
   plan: BatchPlan;
@@ -26,12 +31,12 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
   const { batchSize, sequenceLength, split = 'train', workers = 1, startStep = 0, segments = 1 } = options;
   const { replacement = 'generator', disallowCorrect = false, temperature = 1 } = options;
   const masking = fillMasking(options.masking ?? {}, sequenceLength);
-  const data = await openData(options);
-  const { manifest, vocabularyPath } = data[0].dataset;
+  const data = await openData(options.data);
+  const { manifest, vocabularyPath } = data[0].data;
   const vocabulary = Vocabulary.read(vocabularyPath, manifest.tokenizer.profile);
   const isPass = split === 'validation';
   const sources: Source[] = [];
-  for (const { dataset, weight } of data) {
+  for (const { data: dataset, weight } of data) {
     const index = await openExamples(dataset, {
       kind: options.examples ?? 'documents',
       sequenceLength,
@@ -57,6 +62,7 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
     special: readSpecialIds(vocabulary),
     vocabularySize: manifest.vocabulary.size,
     replacement,
+    ngramWords: [],
     disallowCorrect,
     candidates:
       replacement === 'cached'
@@ -70,25 +76,27 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
   return { plan, data, vocabulary };
 }
 
-/** Batches are trimmed to a multiple of this: at most eight widths, so that few programs are needed. */
-export function bucketStep(sequenceLength: number): number {
-  return Math.ceil(sequenceLength / 8);
-}
-
-/** The datasets, opened and found to have one vocabulary. */
-async function openData({ data }: LoaderOptions): Promise<WeightedDataset[]> {
-  const wanted = Array.isArray(data) ? data : [{ data, weight: 1 }];
+/**
+ * The datasets, opened and found to have one vocabulary.
+ * @throws wrongUse for weights that cannot be; badInput for a folder that is damaged or no dataset.
+ */
+export async function openData(data: DataFolder | readonly WeightedData[]): Promise<WeightedDataset[]> {
+  const wanted: readonly WeightedData[] = isMixture(data) ? data : [{ data, weight: 1 }];
   new Mixture(wanted.map(({ weight }) => weight)); // Weights that cannot be are told before anything is read.
   const opened: WeightedDataset[] = [];
   for (const { data, weight } of wanted) {
-    const dataset: TokenDataset = typeof data === 'string' ? await openDataset(data) : data;
-    opened.push({ dataset, weight });
-    const [first] = opened;
+    const dataset = typeof data === 'string' ? await openDataset(data) : data;
+    opened.push({ data: dataset, weight });
+    const [{ data: first }] = opened;
     const vocabularyOf = ({ manifest: { vocabulary, tokenizer } }: TokenDataset) =>
       JSON.stringify([vocabulary.sha256, tokenizer]);
-    if (vocabularyOf(dataset) !== vocabularyOf(first.dataset)) throw otherVocabulary(first.dataset, dataset);
+    if (vocabularyOf(dataset) !== vocabularyOf(first)) throw otherVocabulary(first, dataset);
   }
   return opened;
+}
+
+function isMixture(data: DataFolder | readonly WeightedData[]): data is readonly WeightedData[] {
+  return Array.isArray(data);
 }
 
 /** Blocks in order: a batch takes from two windows at most. */

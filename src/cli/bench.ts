@@ -3,13 +3,24 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { type Command, Option } from 'commander';
 import { measureBatches } from '../batching/benchmark.js';
+import { replacements } from '../batching/options.js';
 import { benchmarkPrepare } from '../corpus/benchmark.js';
 import { engineNames } from '../engines/index.js';
 import { formatTable } from '../report/table.js';
 import { benchmarkTokenize } from '../text/benchmark.js';
 import { profileNames, resolveSettings } from '../text/profile.js';
 import { measureStep, type OperationFigures } from '../training/benchmark.js';
-import { defaultThreads, inputHelp, parseAmount, parseCount } from './options.js';
+import {
+  bucketHelp,
+  cacheHelp,
+  collectData,
+  dataHelp,
+  defaultThreads,
+  examplesOption,
+  inputHelp,
+  parseAmount,
+  parseCount,
+} from './options.js';
 
 export function define(command: Command): void {
   command.addHelpText(
@@ -47,9 +58,15 @@ Examples:
   command
     .command('batches')
     .description('token shards → batches')
-    .requiredOption('--data <dir>', 'dataset made by "galvani prepare"')
+    .requiredOption('--data <dir[:weight]>', dataHelp, collectData)
     .option('--batch-size <b>', 'rows of a batch', parseCount, 128)
     .option('--sequence-length <t>', 'places of a row', parseCount, 128)
+    .addOption(examplesOption())
+    .option('--bucket', bucketHelp)
+    .option('--cache-bytes <n>', cacheHelp, parseCount)
+    .addOption(
+      new Option('--replacement <name>', 'who replaces masked tokens').choices(replacements).default('generator'),
+    )
     .option('--workers <n>', 'threads that make batches', parseCount, 1)
     .option(
       '--device-ms <ms>',
@@ -59,7 +76,6 @@ Examples:
     )
     .option('--seconds <s>', 'how long to measure (default: 3, or as long as the steps take)', parseAmount)
     .option('--steps <n>', 'batches to measure (default: as many as there is time for)', parseCount)
-    .option('--warm-up-steps <n>', 'batches before that', parseCount, 64)
     .option('--json', 'print one JSON object')
     .action(async ({ json, ...settings }) => {
       print(json, settings, await measureBatches(settings));

@@ -121,7 +121,10 @@ async function inspectRun(folder: string): Promise<{ value: RunSummary; text: st
   );
   const facts = [
     ['steps', `${formatCount(value.step)} of ${formatCount(training.num_train_steps)} are in a checkpoint`],
-    ['dataset', `${value.dataset.directory}, manifest ${value.dataset.manifest_sha256.slice(0, 12)}…`],
+    ...value.datasets.map(({ directory, manifest_sha256, weight }) => [
+      'dataset',
+      `${directory}, manifest ${manifest_sha256.slice(0, 12)}…${value.datasets.length > 1 ? `, weight ${weight}` : ''}`,
+    ]),
     ['vocabulary', `${formatCount(value.vocabulary.size)} pieces, ${value.tokenizer.profile}`],
     ...modelParts.map((part) => [part, describeEncoder(training.model[part])]),
     [

@@ -1,6 +1,9 @@
 /** Readers of option values that several commands share. A value that does not fit ends in exit code 2. */
+import { existsSync } from 'node:fs';
 import os from 'node:os';
-import { InvalidArgumentError } from 'commander';
+import { InvalidArgumentError, Option } from 'commander';
+import type { WeightedData } from '../batching/options.js';
+import { exampleKinds } from '../dataset/examples/kinds.js';
 
 /** `1000`, `64k`, `2M`, `1G`: a positive integer; k, M and G are powers of 1000. */
 export function parseCount(text: string): number {
@@ -28,6 +31,26 @@ export function parseAmount(text: string): number {
   if (!(value >= 0 && value < Number.POSITIVE_INFINITY)) throw new InvalidArgumentError('Expected a number from 0 on.');
   return value;
 }
+
+/** `DIR` or `DIR:weight`, may be repeated. */
+export function collectData(text: string, previous: readonly WeightedData[] = []): WeightedData[] {
+  const match = existsSync(text) ? null : /^(.+):([^:/\\]+)$/.exec(text);
+  const weight = match === null ? 1 : Number(match[2]);
+  if (!(weight > 0 && weight < Number.POSITIVE_INFINITY)) {
+    throw new InvalidArgumentError('Expected a folder, or a folder:weight with a weight above 0.');
+  }
+  return [...previous, { data: match?.[1] ?? text, weight }];
+}
+
+export const dataHelp = 'dataset made by "galvani prepare"; several are mixed by their weights (default: 1 each)';
+
+/** How rows are formed of documents. */
+export function examplesOption(): Option {
+  return new Option('--examples <name>', 'how rows are formed of documents (default: documents)').choices(exampleKinds);
+}
+
+export const bucketHelp = 'trim each batch to its longest row';
+export const cacheHelp = 'memory for examples (default: 256 MiB); the larger, the further they are shuffled';
 
 /** `meta.text`. */
 export function parseFieldName(text: string): string {

@@ -1,6 +1,7 @@
 /** `galvani pretrain`: token shards → a run folder. The same command again goes on where the run was. */
 import { readFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import type { WeightedData } from '../batching/options.js';
 import type { Precision } from '../engines/engine.js';
 import { engineNames } from '../engines/index.js';
 import { exitCodes, GalvaniError } from '../errors.js';
@@ -10,10 +11,10 @@ import { describeMetrics } from '../training/describe.js';
 import { planRun } from '../training/dryRun.js';
 import { type PretrainEvent, type PretrainResult, pretrain } from '../training/pretrain.js';
 import { onClosedOutput } from './closedOutput.js';
-import { parseCount } from './options.js';
+import { bucketHelp, cacheHelp, collectData, dataHelp, examplesOption, parseAmount, parseCount } from './options.js';
 
 interface Options {
-  data: string;
+  data: WeightedData[];
   output: string;
   model?: string;
   engine: string;
@@ -35,6 +36,9 @@ const settingFlags: Record<string, string> = {
   batchSize: 'batch_size',
   microBatchSize: 'micro_batch_size',
   sequenceLength: 'sequence_length',
+  examples: 'examples',
+  bucket: 'bucket',
+  cacheBytes: 'cache_bytes',
   validationFraction: 'validation_fraction',
   seed: 'seed',
   checkpointEvery: 'checkpoint_every',
@@ -43,7 +47,7 @@ const settingFlags: Record<string, string> = {
 
 export function define(command: Command): void {
   command
-    .requiredOption('--data <dir>', 'dataset made by "galvani prepare"')
+    .requiredOption('--data <dir[:weight]>', dataHelp, collectData)
     .requiredOption('--output <run>', 'run folder; one that is there is continued')
     .option('--model <name>', 'tiny, small, base or large (default: small)')
     .option('--engine <name>', engineNames.join(', '), 'wasm')
@@ -53,13 +57,16 @@ export function define(command: Command): void {
     .option('--batch-size <b>', 'rows of a batch', parseCount)
     .option('--micro-batch-size <m>', 'rows that run at a time; gradients add up', parseCount)
     .option('--sequence-length <t>', 'places of a row', parseCount)
+    .addOption(examplesOption())
+    .option('--bucket', bucketHelp)
+    .option('--cache-bytes <n>', cacheHelp, parseCount)
     .option('--validation-fraction <f>', 'share of the documents that is held out', parseNumber)
     .option('--seed <s>', 'of weights, order, masks and draws', parseNumber)
     .option('--checkpoint-every <n>', 'steps between checkpoints', parseCount)
     .option('--evaluate-every <n>', 'steps between evaluations', parseCount)
     .option('--threads <n>', 'compute threads (default: all cores, where the engine takes more than one)', parseCount)
     .option('--workers <n>', 'threads that make batches', parseCount, 1)
-    .option('--max-minutes <m>', 'write a checkpoint and stop after so long (exit code 75)', parseNumber)
+    .option('--max-minutes <m>', 'write a checkpoint and stop after so long (exit code 75)', parseAmount)
     .option('--config <file>', 'settings as JSON, named as in a run’s config.json')
     .option('--set <name=value>', 'one setting, named as in config.json; may be repeated', collectSetting, [])
     .option('--dry-run', 'print parameters, memory, FLOPs and time, and stop')

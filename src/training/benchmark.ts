@@ -7,16 +7,16 @@
  * next one's. Memory is read before the engine's own ceiling is measured, which needs some of its own.
  */
 import type { Batch, Loader } from '../batching/loader.js';
-import { maskedPerRow } from '../batching/masking.js';
-import { openDataset, readTokenCounts } from '../dataset/dataset.js';
+import { openData } from '../batching/planning.js';
+import { mixTokenCounts } from '../batching/tables.js';
 import type { Engine, LoadOptions, OperationTime, Outputs, Runtime, Traffic } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { median } from '../median.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
-import { checkData, openBatches } from './batches.js';
 import { RunClock } from './clock.js';
-import { presetTraining, type Stage, stagesOf, type TrainingConfig, withSettings } from './config.js';
+import { presetTraining, type RunStage, type Stage, stagesOf, type TrainingConfig, withSettings } from './config.js';
+import { openBatches, surveyStages } from './data.js';
 import { writeInitialWeights } from './initialWeights.js';
 import { buildStage, callsOf } from './programs.js';
 import { peakResidentBytes } from './residentMemory.js';
@@ -113,22 +113,21 @@ export function benchmarkConfig(
 
 export async function measureStep(options: StepBenchmarkOptions): Promise<StepFigures> {
   const { data, model, batchSize, sequenceLength, steps = 7 } = options;
-  const dataset = data === undefined ? undefined : await openDataset(data);
-  const config = benchmarkConfig(options, 'generator', dataset?.manifest.vocabulary.size);
-  if (dataset) await checkData(dataset, config);
-  const [stage] = stagesOf(config);
-  const programs = buildStage(config, stage, maskedPerRow(config.mask_prob, sequenceLength), 'bench');
+  const sources = data === undefined ? undefined : await openData(data);
+  const config = benchmarkConfig(options, 'generator', sources?.[0].data.manifest.vocabulary.size);
+  const [stage] = sources ? await surveyStages(sources, config) : [{ ...stagesOf(config)[0], segments: 1 }];
+  const programs = buildStage(config, stage, 'bench');
   const engine = await loadEngine(options.engine, options);
   const start = performance.now();
   const runtime = await engine.load(programs, options);
   try {
-    const counts = dataset ? await readTokenCounts(dataset) : new Float64Array(config.model.generator.vocab_size);
+    const counts = sources ? await mixTokenCounts(sources) : new Float64Array(config.model.generator.vocab_size);
     await writeInitialWeights(runtime, config, counts);
     const bench = { runtime, config, stage };
     await runStep(bench, syntheticBatch(config, stage, 0));
     const startMs = performance.now() - start;
-    const measured = dataset
-      ? await measureLoop(bench, await openBatches(dataset, config, stage), steps)
+    const measured = sources
+      ? await measureLoop(bench, await openBatches(sources, config, stage), steps)
       : await measureAlone(bench, steps);
     const memory = { memoryBytes: runtime.memory().totalBytes, peakResidentBytes: await peakResidentBytes() };
     const peak = Math.max(await peakOf(engine, options), await peakOf(engine, options));
@@ -153,7 +152,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
 interface Bench {
   readonly runtime: Runtime;
   readonly config: TrainingConfig;
-  readonly stage: Stage;
+  readonly stage: RunStage;
 }
 
 async function measureAlone(bench: Bench, steps: number): Promise<Measured> {

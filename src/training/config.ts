@@ -6,13 +6,15 @@
  * job found (LOG.md). Threads and workers are not here: they change nothing.
  */
 import { z } from 'zod';
-import { maskedPerRow } from '../batching/masking.js';
+import { defaultMasking, maskedPerRow } from '../batching/masking.js';
+import { defaultCacheBytes, replacements } from '../batching/options.js';
+import { exampleKinds } from '../dataset/examples/kinds.js';
 import { GalvaniError, nearestName } from '../errors.js';
 import { checkModel, modelConfigSchema, type PresetName, presetModel, presetNames } from '../model/config.js';
 
 const count = z.int().positive();
 const fraction = z.number().min(0).max(1);
-const replacementSchema = z.enum(['generator', 'frequency']);
+const replacementSchema = z.enum(replacements);
 
 /** A stretch of a run with a source of replacements and, where they differ from the run's, extents of its own. */
 const stageSchema = z.strictObject({
@@ -32,7 +34,19 @@ export const trainingConfigSchema = z.strictObject({
   micro_batch_size: count,
   sequence_length: count,
   stages: z.array(stageSchema).min(1),
+  /** How rows are formed of documents. */
+  examples: z.enum(exampleKinds),
+  /** Batches are trimmed to their longest row. */
+  bucket: z.boolean(),
+  /** Folder of what a generator left, for stages with `cached` replacements. */
+  candidates: z.string().min(1).nullable(),
+  /** Memory for examples; the larger, the further they are shuffled. */
+  cache_bytes: count,
   mask_prob: z.number().gt(0).lt(1),
+  mask_replace_prob: fraction,
+  random_replace_prob: fraction,
+  whole_word_mask: z.boolean(),
+  mask_with_replacement: z.boolean(),
   temperature: z.number().positive(),
   disallow_correct: z.boolean(),
   gen_weight: z.number().nonnegative(),
@@ -66,6 +80,9 @@ const changeable: readonly string[] = [
   'micro_batch_size',
   'sequence_length',
   'stages',
+  'bucket',
+  'candidates',
+  'cache_bytes',
   'learning_rate',
   'lr_schedule',
   'warmup_steps',
@@ -80,7 +97,15 @@ const changeable: readonly string[] = [
 const official = {
   seed: 0,
   stages: [{ until: 1, replacement: 'generator' as const }],
-  mask_prob: 0.15,
+  examples: 'documents' as const,
+  bucket: false,
+  candidates: null,
+  cache_bytes: defaultCacheBytes,
+  mask_prob: defaultMasking.maskProb,
+  mask_replace_prob: defaultMasking.maskReplaceProb,
+  random_replace_prob: defaultMasking.randomReplaceProb,
+  whole_word_mask: defaultMasking.wholeWordMask,
+  mask_with_replacement: defaultMasking.maskWithReplacement,
   temperature: 1,
   disallow_correct: false,
   gen_weight: 1,
@@ -116,7 +141,7 @@ const presets: Record<PresetName, PresetTraining> = {
     sequence_length: 16,
     learning_rate: 1e-3,
     stages: [
-      { until: 0.55, replacement: 'frequency' },
+      { until: 0.55, replacement: 'unigram' },
       { until: 1, replacement: 'generator' },
     ],
     lr_schedule: 'trapezoid',
@@ -170,6 +195,12 @@ export interface Stage {
   readonly batchSize: number;
   readonly microBatchSize: number;
   readonly sequenceLength: number;
+}
+
+/** A stage on the datasets of a run. */
+export interface RunStage extends Stage {
+  /** S: as many segments a row as any example has. */
+  readonly segments: number;
 }
 
 export function stagesOf(config: TrainingConfig): Stage[] {
@@ -257,6 +288,19 @@ function checkConfig(values: unknown, settings: readonly Setting[]): TrainingCon
     if (end <= first) {
       throw refuse('every stage to have steps', `one from step ${first} to ${end}`, 'stages', 'num_train_steps');
     }
+  }
+  if (config.candidates === null && config.stages.some(({ replacement }) => replacement === 'cached')) {
+    throw refuse('candidates, the folder that cached replacements are drawn from', 'none', 'candidates', 'stages');
+  }
+  const { mask_replace_prob, random_replace_prob } = config;
+  if (mask_replace_prob + random_replace_prob > 1) {
+    const got = `${mask_replace_prob} and ${random_replace_prob}`;
+    const names = ['mask_replace_prob', 'random_replace_prob'];
+    throw refuse('mask_replace_prob and random_replace_prob of at most 1 together', got, ...names);
+  }
+  if (config.whole_word_mask && config.mask_with_replacement) {
+    const names = ['whole_word_mask', 'mask_with_replacement'];
+    throw refuse('one of whole_word_mask and mask_with_replacement', 'both', ...names);
   }
   const until = config.stages[config.stages.length - 1].until;
   if (until !== 1) throw refuse('the last stage to last until 1', `${until}`, 'stages');

@@ -5,7 +5,7 @@ import type { MetricsLine } from './metrics.js';
 export function describeMetrics(line: MetricsLine): string {
   if (line.kind === 'evaluation') {
     return [
-      `step ${line.step} held out, replacements by frequency: ${describeEvaluation(line.frequency as Evaluation)}`,
+      `step ${line.step} held out, replacements by frequency: ${describeEvaluation(line.unigram as Evaluation)}`,
       `step ${line.step} held out, the generator's own:       ${describeEvaluation(line.generator as Evaluation)}`,
     ].join('\n');
   }

@@ -1,5 +1,5 @@
 /** What a run would take on this machine: parameters, memory, FLOPs, and the time of real steps on real batches. */
-import { openDataset, type TokenDataset } from '../dataset/dataset.js';
+import { openData, type WeightedDataset } from '../batching/planning.js';
 import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { median } from '../median.js';
@@ -7,8 +7,8 @@ import { parametersOf } from '../model/parameters.js';
 import { sizeOf } from '../ops/operation.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
-import { checkData, openBatches } from './batches.js';
-import { type Stage, stagesOf, type TrainingConfig } from './config.js';
+import type { RunStage, TrainingConfig } from './config.js';
+import { openBatches, surveyStages } from './data.js';
 import type { PretrainOptions } from './pretrain.js';
 import { buildPrograms, callsOf } from './programs.js';
 import { readRun } from './run.js';
@@ -36,17 +36,17 @@ const timedSteps = 3;
 export async function planRun(
   options: Pick<PretrainOptions, 'data' | 'output' | 'configure' | 'engine'> & LoadOptions,
 ): Promise<RunPlan> {
-  const dataset = await openDataset(options.data);
+  const data = await openData(options.data);
   const engine = await loadEngine(options.engine ?? 'wasm', options);
   const saved = await readRun(options.output);
-  const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);
-  await checkData(dataset, config);
-  const programs = buildPrograms(config);
+  const config = options.configure(data[0].data.manifest.vocabulary.size, saved?.training);
+  const stages = await surveyStages(data, config);
+  const programs = buildPrograms(config, stages);
   const runtime = await engine.load(programs, options);
   try {
     const plan = { flopsPerStep: 0, stepMs: 0, steps: config.num_train_steps, seconds: 0 };
-    for (const [index, stage] of stagesOf(config).entries()) {
-      const { programs: called, ms } = await timeStage(runtime, dataset, config, stage, `${index}`);
+    for (const [index, stage] of stages.entries()) {
+      const { programs: called, ms } = await timeStage(runtime, data, config, stage, `${index}`);
       plan.flopsPerStep = called.reduce((sum, name) => sum + flopsOf(programs[name]), 0);
       plan.stepMs = ms;
       plan.seconds += ((stage.end - stage.first) * ms) / 1000;
@@ -60,12 +60,12 @@ export async function planRun(
 /** The programs of a step of the stage, and the median of its time. The weights are 0: a step takes as long with them. */
 async function timeStage(
   runtime: Runtime,
-  dataset: TokenDataset,
+  data: readonly WeightedDataset[],
   config: TrainingConfig,
-  stage: Stage,
+  stage: RunStage,
   prefix: string,
 ): Promise<{ programs: string[]; ms: number }> {
-  const loader = await openBatches(dataset, config, stage);
+  const loader = await openBatches(data, config, stage);
   try {
     let programs: string[] = [];
     const times: number[] = [];

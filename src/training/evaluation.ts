@@ -3,13 +3,13 @@
  * draws, so that evaluations of any run on a dataset can be compared.
  */
 import type { Loader } from '../batching/loader.js';
-import type { TokenDataset } from '../dataset/dataset.js';
+import type { WeightedDataset } from '../batching/planning.js';
 import type { Runtime } from '../engines/engine.js';
 import { lossEpsilon } from '../ops/maskedLmHead.js';
 import { keyOfSeed } from '../random/philox.js';
 import { areaUnderCurve } from './auc.js';
-import { type BatchesOptions, openBatches } from './batches.js';
-import type { Stage, TrainingConfig } from './config.js';
+import type { RunStage, TrainingConfig } from './config.js';
+import { type BatchesOptions, openBatches } from './data.js';
 import { planesOf } from './programs.js';
 
 /** The discriminator's decisions, token by token. */
@@ -42,12 +42,12 @@ const evaluationKey = keyOfSeed(0x6576616c);
 /** Evaluates with the batches of a split, at the rows that fit at a time. `most` bounds the endless training split. */
 export async function evaluateSplit(
   runtime: Runtime,
-  dataset: TokenDataset,
+  data: readonly WeightedDataset[],
   config: TrainingConfig,
-  stage: Stage,
+  stage: RunStage,
   { most, ...options }: BatchesOptions & { readonly most?: number },
 ): Promise<{ evaluation: Evaluation; decisions: Decisions }> {
-  const loader = await openBatches(dataset, config, { ...stage, batchSize: stage.microBatchSize }, options);
+  const loader = await openBatches(data, config, { ...stage, batchSize: stage.microBatchSize }, options);
   try {
     return await evaluate(runtime, `evaluate.${stage.replacement}`, loader, most);
   } finally {
@@ -70,7 +70,7 @@ export async function evaluate(
   for (let n = 0; n < most; n++) {
     const batch = await loader.next();
     if (!batch) break;
-    const { lengths, T, maskedCount, tokenCount } = batch;
+    const { lengths, B, T, S, maskedCount, tokenCount } = batch;
     const outputs = await (await runtime.submit(program, planesOf(batch, evaluationKey, 0, batch.B))).outputs;
     sums.nll += outputs.mlmLoss[0] * (maskedCount + lossEpsilon);
     sums.rtd += outputs.rtdLoss[0] * (tokenCount + lossEpsilon);
@@ -81,7 +81,8 @@ export async function evaluate(
     sums.found += outputs.rtdHits[1];
     sums.said += outputs.rtdHits[2];
     sums.replaced += outputs.rtdHits[3];
-    for (const [row, end] of lengths.entries()) {
+    for (let row = 0; row < B; row++) {
+      const end = lengths.subarray(row * S, (row + 1) * S).reduce((sum, length) => sum + length, 0);
       for (let i = row * T; i < row * T + end; i++) {
         logits.push(outputs.logits[i]);
         labels.push(outputs.labels[i]);

@@ -18,7 +18,7 @@ export interface SubmittedStep {
   readonly maskedCount: number;
   readonly tokenCount: number;
   /** What else a line says that ends with this step. */
-  readonly facts: Readonly<Record<string, number | string>>;
+  readonly facts: Readonly<Record<string, number | string | readonly number[]>>;
 }
 
 /** Steps whose outputs may be unread at a time. */

@@ -4,13 +4,14 @@
  * The loop never waits for a result: losses are read when the device has them, a few steps late. Everything but timings
  * is a pure function of the settings, whatever the threads, the workers, and how often the run was killed.
  */
-import { openDataset, readTokenCounts, type TokenDataset } from '../dataset/dataset.js';
+import type { LoaderOptions } from '../batching/options.js';
+import { openData, type WeightedDataset } from '../batching/planning.js';
+import { mixTokenCounts } from '../batching/tables.js';
 import type { LoadOptions, Runtime } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { lockFolder } from '../lock.js';
 import { keyOfSeed } from '../random/philox.js';
 import { release } from '../release.js';
-import { checkData, openBatches } from './batches.js';
 import {
   type CheckpointState,
   pruneCheckpoints,
@@ -19,7 +20,8 @@ import {
   writeCheckpoint,
 } from './checkpoint.js';
 import { RunClock, type Timing } from './clock.js';
-import { type Stage, stagesOf, type TrainingConfig } from './config.js';
+import type { RunStage, TrainingConfig } from './config.js';
+import { openBatches, surveyStages } from './data.js';
 import { type Evaluation, evaluateSplit } from './evaluation.js';
 import { writeInitialWeights } from './initialWeights.js';
 import { Journal } from './journal.js';
@@ -30,8 +32,8 @@ import { learningRateAt, scheduleOf } from './schedule.js';
 import { submitBatch } from './submit.js';
 
 export interface PretrainOptions extends Omit<LoadOptions, 'onNotice'> {
-  /** Folder made by `prepare`. */
-  data: string;
+  /** Folder made by `prepare`, or several with their weights. */
+  data: LoaderOptions['data'];
   /** Run folder; one that is there already is continued. */
   output: string;
   /** The settings wanted; given what the run was begun with, if it was. */
@@ -69,30 +71,30 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const deadline = performance.now() + maxMinutes * 60_000;
   const warn = (message: string) => report({ kind: 'warning', message });
   const note = (message: string) => report({ kind: 'notice', message });
-  const dataset = await openDataset(options.data);
+  const data = await openData(options.data);
   const engine = await loadEngine(options.engine ?? 'wasm', options);
   await readRun(output); // Refuses another's folder before a lock is put into it.
   const unlock = await lockFolder(output, 'run');
   try {
     const saved = await readRun(output);
-    const config = options.configure(dataset.manifest.vocabulary.size, saved?.training);
+    const config = options.configure(data[0].data.manifest.vocabulary.size, saved?.training);
     const checkpoint = await readNewestCheckpoint(output, warn);
     const step = checkpoint?.state.step ?? 0;
-    const run = saved ? await continueRun(output, saved, dataset, config, step) : await beginRun(dataset, config);
-    await checkData(dataset, config);
+    const run = saved ? continueRun(output, saved, data, config, step) : beginRun(data, config);
+    const stages = await surveyStages(data, config);
     if (step >= config.num_train_steps) {
-      await saveRun(output, run, dataset);
+      await saveRun(output, run, data[0].data);
       return { step, isDone: true };
     }
-    const runtime = await engine.load(buildPrograms(config), { ...options, onNotice: note });
+    const runtime = await engine.load(buildPrograms(config, stages), { ...options, onNotice: note });
     try {
-      await saveRun(output, run, dataset);
+      await saveRun(output, run, data[0].data);
       const { build } = runtime;
       const before = checkpoint?.state.build ?? build;
       if (before !== build) warn(`run: the checkpoint is by ${before}, this is ${build}: last bits will differ`);
       if (checkpoint) await restoreVariables(runtime, checkpoint);
-      else await writeInitialWeights(runtime, config, await readTokenCounts(dataset));
-      return await new Training(options, dataset, config, runtime, deadline, report).goOnFrom(checkpoint?.state);
+      else await writeInitialWeights(runtime, config, await mixTokenCounts(data));
+      return await new Training(options, data, config, stages, runtime, deadline, report).goOnFrom(checkpoint?.state);
     } finally {
       await runtime.close();
     }
@@ -111,25 +113,26 @@ class Training {
 
   constructor(
     private readonly options: PretrainOptions,
-    private readonly dataset: TokenDataset,
+    private readonly data: readonly WeightedDataset[],
     private readonly config: TrainingConfig,
+    private readonly stages: readonly RunStage[],
     private readonly runtime: Runtime,
     private readonly deadline: number,
     private readonly report: (event: PretrainEvent) => void,
   ) {}
 
   async goOnFrom(state: CheckpointState | undefined): Promise<PretrainResult> {
-    const { config, dataset, options, report, runtime } = this;
+    const { config, data, options, report, runtime } = this;
     const { num_train_steps: steps } = config;
     this.#done = this.#kept = state?.step ?? 0;
     this.#journal = await Journal.open(options.output, config, state, this.#clock, (line) =>
       report({ kind: 'metrics', line }),
     );
-    const { documents } = dataset.manifest.counts;
+    const documents = data.reduce((sum, { data: { manifest } }) => sum + manifest.counts.documents, 0);
     report({ kind: 'begin', step: this.#done, steps, build: runtime.build, documents });
     this.#clock.start();
     try {
-      for (const [index, stage] of stagesOf(config).entries()) {
+      for (const [index, stage] of this.stages.entries()) {
         if (this.#done < stage.end && !this.#mustStop()) await this.#runStage(stage, index);
       }
       if (this.#kept < this.#done) await this.#keep();
@@ -140,12 +143,12 @@ class Training {
     }
   }
 
-  async #runStage(stage: Stage, index: number): Promise<void> {
-    const { config, dataset, options } = this;
+  async #runStage(stage: RunStage, index: number): Promise<void> {
+    const { config, data, options } = this;
     const { checkpoint_every, evaluate_every, num_train_steps, validation_fraction } = config;
     const schedule = scheduleOf(config);
     const key = keyOfSeed(config.seed);
-    const loader = await openBatches(dataset, config, stage, { startStep: this.#done, workers: options.workers });
+    const loader = await openBatches(data, config, stage, { startStep: this.#done, workers: options.workers });
     try {
       while (this.#done < stage.end && !this.#mustStop()) {
         const batch = await this.#clock.waitFor(loader.next());
@@ -155,7 +158,8 @@ class Training {
         const calls = callsOf(batch, stage, `${index}`, key, rate);
         const outputs = await submitBatch(this.runtime, batch, calls);
         const number = ++this.#done;
-        const [epoch] = loader.epochsAfter(number);
+        const epochs = loader.epochsAfter(number);
+        const epoch = epochs.length === 1 ? epochs[0] : epochs;
         const facts = { replacement: stage.replacement, learning_rate: rate, epoch };
         await this.#journal.add({ number, outputs, maskedCount, tokenCount, facts });
 
@@ -171,11 +175,11 @@ class Training {
   /** On what is held out, at the extents of the last stage, with replacements of both kinds. */
   async #evaluate(): Promise<void> {
     const start = performance.now();
-    const last = stagesOf(this.config).at(-1)!;
+    const last = this.stages.at(-1)!;
     const evaluations: Record<string, Evaluation> = {};
-    for (const replacement of ['frequency', 'generator'] as const) {
+    for (const replacement of ['unigram', 'generator'] as const) {
       const stage = { ...last, replacement };
-      const { evaluation } = await evaluateSplit(this.runtime, this.dataset, this.config, stage, {
+      const { evaluation } = await evaluateSplit(this.runtime, this.data, this.config, stage, {
         split: 'validation',
       });
       evaluations[replacement] = evaluation;

@@ -2,11 +2,11 @@
  * The programs of a run, and the inputs of a step: which programs a stage needs, and how a batch from the loader becomes
  * the arrays that they take. A batch larger than micro_batch_size runs in parts whose gradients add up.
  */
+import { bucketWidths } from '../batching/buckets.js';
 import type { Batch } from '../batching/loader.js';
 import { maskedPerRow } from '../batching/masking.js';
 import type { Inputs } from '../engines/engine.js';
 import {
-  type BatchShape,
   buildAccumulate,
   buildEvaluate,
   buildTrain,
@@ -16,7 +16,7 @@ import {
 } from '../model/electra.js';
 import type { Program } from '../program/program.js';
 import type { Key } from '../random/philox.js';
-import { type Stage, stagesOf, type TrainingConfig } from './config.js';
+import type { RunStage, Stage, TrainingConfig } from './config.js';
 
 /** One program to run, with what it takes. */
 export interface Call {
@@ -35,10 +35,15 @@ function optimizerOf(config: TrainingConfig): Optimizer {
   };
 }
 
-function stepSettings(config: TrainingConfig, stage: Stage, masked: number): StepSettings {
+function stepSettings(config: TrainingConfig, stage: RunStage): StepSettings {
   return {
     model: config.model,
-    shape: shapeOf(stage, masked),
+    shape: {
+      rows: stage.microBatchSize,
+      places: stage.sequenceLength,
+      masked: maskedPerRow(config.mask_prob, stage.sequenceLength),
+      segments: stage.segments,
+    },
     replacement: stage.replacement === 'generator' ? 'sampled' : 'given',
     objective: {
       genWeight: config.gen_weight,
@@ -50,56 +55,57 @@ function stepSettings(config: TrainingConfig, stage: Stage, masked: number): Ste
 }
 
 /** All programs of a run: of each stage, named behind its number, and for what is held out. */
-export function buildPrograms(config: TrainingConfig): Record<string, Program> {
-  const masked = (stage: Stage) => maskedPerRow(config.mask_prob, stage.sequenceLength);
-  const stages = stagesOf(config);
-  const last = stages[stages.length - 1];
+export function buildPrograms(config: TrainingConfig, stages: readonly RunStage[]): Record<string, Program> {
   return Object.assign(
     {},
-    ...stages.map((stage, index) => buildStage(config, stage, masked(stage), `${index}`)),
-    config.validation_fraction > 0 && buildEvaluations(config, last, masked(last)),
+    ...stages.map((stage, index) => buildStage(config, stage, `${index}`)),
+    config.validation_fraction > 0 && buildEvaluations(config, stages[stages.length - 1]),
   );
 }
 
-/** Programs of one stage, named behind `prefix`. */
-export function buildStage(
-  config: TrainingConfig,
-  stage: Stage,
-  masked: number,
-  prefix: string,
-): Record<string, Program> {
-  const settings = stepSettings(config, stage, masked);
+/** Programs of one stage, named behind `prefix`: one for each width that its batches may have. */
+export function buildStage(config: TrainingConfig, stage: RunStage, prefix: string): Record<string, Program> {
+  const settings = stepSettings(config, stage);
   const optimizer = optimizerOf(config);
-  if (stage.microBatchSize === stage.batchSize) return { [`${prefix}.train`]: buildTrain({ ...settings, optimizer }) };
-  return {
-    [`${prefix}.first`]: buildAccumulate({ ...settings, isFirst: true }),
-    [`${prefix}.next`]: buildAccumulate({ ...settings, isFirst: false }),
-    [`${prefix}.update`]: buildUpdate({ model: config.model, optimizer }),
-  };
+  const programs: Record<string, Program> = {};
+  const { sequenceLength, microBatchSize, batchSize } = stage;
+  for (const places of config.bucket ? bucketWidths(sequenceLength) : [sequenceLength]) {
+    const wide = { ...settings, shape: { ...settings.shape, places } };
+    const name = nameOf(prefix, stage, places);
+    if (microBatchSize === batchSize) programs[`${name}.train`] = buildTrain({ ...wide, optimizer });
+    else {
+      programs[`${name}.first`] = buildAccumulate({ ...wide, isFirst: true });
+      programs[`${name}.next`] = buildAccumulate({ ...wide, isFirst: false });
+    }
+  }
+  if (microBatchSize !== batchSize) programs[`${prefix}.update`] = buildUpdate({ model: config.model, optimizer });
+  return programs;
+}
+
+/** What the names of programs begin with whose rows have so many places. */
+function nameOf(prefix: string, { sequenceLength }: Stage, places: number): string {
+  return places === sequenceLength ? prefix : `${prefix}.${places}`;
 }
 
 /** Evaluation with replacements of both kinds, at the extents of a stage. */
-export function buildEvaluations(config: TrainingConfig, stage: Stage, masked: number): Record<string, Program> {
-  const settings = stepSettings(config, stage, masked);
+export function buildEvaluations(config: TrainingConfig, stage: RunStage): Record<string, Program> {
+  const settings = stepSettings(config, stage);
   return {
     'evaluate.generator': buildEvaluate({ ...settings, replacement: 'sampled' }),
-    'evaluate.frequency': buildEvaluate({ ...settings, replacement: 'given' }),
+    'evaluate.unigram': buildEvaluate({ ...settings, replacement: 'given' }),
   };
-}
-
-function shapeOf(stage: Stage, masked: number): BatchShape {
-  return { rows: stage.microBatchSize, places: stage.sequenceLength, masked, segments: 1 };
 }
 
 /** The calls of one training step, in order. */
 export function callsOf(batch: Batch, stage: Stage, prefix: string, key: Key, rate: number): Call[] {
   const ratePlane = { rate: Float32Array.of(rate) };
+  const name = nameOf(prefix, stage, batch.T);
   if (stage.microBatchSize === stage.batchSize) {
-    return [{ program: `${prefix}.train`, inputs: { ...planesOf(batch, key, 0, batch.B), ...ratePlane } }];
+    return [{ program: `${name}.train`, inputs: { ...planesOf(batch, key, 0, batch.B), ...ratePlane } }];
   }
   const calls: Call[] = [];
   for (let row = 0; row < batch.B; row += stage.microBatchSize) {
-    const program = row === 0 ? `${prefix}.first` : `${prefix}.next`;
+    const program = row === 0 ? `${name}.first` : `${name}.next`;
     calls.push({ program, inputs: planesOf(batch, key, row, stage.microBatchSize) });
   }
   calls.push({ program: `${prefix}.update`, inputs: { draw: drawOf(key, batch.step, 0), ...ratePlane } });
@@ -111,8 +117,8 @@ export function planesOf(batch: Batch, key: Key, first: number, rows: number): I
   const part = (plane: Int32Array, width: number) => plane.subarray(first * width, (first + rows) * width);
   return {
     ids: part(batch.ids, batch.T),
-    lengths: part(batch.lengths, 1),
-    seconds: part(batch.seconds, 1),
+    lengths: part(batch.lengths, batch.S),
+    seconds: part(batch.seconds, batch.S),
     places: part(batch.places, batch.N),
     seen: part(batch.seen, batch.N),
     counts: part(batch.counts, 1),

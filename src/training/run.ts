@@ -6,17 +6,20 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import type { WeightedDataset } from '../batching/planning.js';
 import type { TokenDataset } from '../dataset/dataset.js';
-import { manifestFile, vocabularyFile } from '../dataset/manifest.js';
+import { vocabularyFile } from '../dataset/manifest.js';
 import { GalvaniError } from '../errors.js';
-import { sha256File, writeFileDurably } from '../files.js';
+import { writeFileDurably } from '../files.js';
 import { profileNames } from '../text/profile.js';
 import { type Change, changesOf, type TrainingConfig, trainingConfigSchema } from './config.js';
 
 const runSchema = z.strictObject({
   format: z.literal('galvani-run'),
-  format_version: z.literal(1),
-  dataset: z.strictObject({ directory: z.string(), manifest_sha256: z.string() }),
+  format_version: z.literal(2),
+  datasets: z
+    .array(z.strictObject({ directory: z.string(), manifest_sha256: z.string(), weight: z.number().positive() }))
+    .min(1),
   vocabulary: z.strictObject({ sha256: z.string(), size: z.int().positive() }),
   tokenizer: z.strictObject({
     profile: z.enum(profileNames),
@@ -48,7 +51,7 @@ export async function readRun(directory: string): Promise<RunConfig | undefined>
   try {
     return runSchema.parse(JSON.parse(await readFile(file, 'utf8')));
   } catch (cause) {
-    throw notARun(file, 'a config.json that is no run of format version 1', cause);
+    throw notARun(file, 'a config.json that is no run of format version 2', cause);
   }
 }
 
@@ -60,12 +63,16 @@ export async function requireRun(directory: string): Promise<RunConfig> {
 }
 
 /** A run that begins with these settings. */
-export async function beginRun(dataset: TokenDataset, training: TrainingConfig): Promise<RunConfig> {
-  const { vocabulary, tokenizer } = dataset.manifest;
+export function beginRun(data: readonly WeightedDataset[], training: TrainingConfig): RunConfig {
+  const { vocabulary, tokenizer } = data[0].data.manifest;
   return {
     format: 'galvani-run',
-    format_version: 1,
-    dataset: { directory: dataset.directory, manifest_sha256: await manifestSum(dataset) },
+    format_version: 2,
+    datasets: data.map(({ data: { directory, manifestSha256 }, weight }) => ({
+      directory,
+      manifest_sha256: manifestSha256,
+      weight,
+    })),
     vocabulary,
     tokenizer: { profile: tokenizer.profile, lowercase: tokenizer.lowercase, stripAccents: tokenizer.stripAccents },
     training,
@@ -73,22 +80,28 @@ export async function beginRun(dataset: TokenDataset, training: TrainingConfig):
   };
 }
 
-/** The run with the settings that are asked for now. @throws for another dataset or settings that may not change. */
-export async function continueRun(
+/** The run with the settings that are asked for now. @throws for other datasets or settings that may not change. */
+export function continueRun(
   directory: string,
   run: RunConfig,
-  dataset: TokenDataset,
+  data: readonly WeightedDataset[],
   training: TrainingConfig,
   step: number,
-): Promise<RunConfig> {
-  const sum = await manifestSum(dataset);
-  if (sum !== run.dataset.manifest_sha256) {
+): RunConfig {
+  const describe = (datasets: RunConfig['datasets']) =>
+    datasets
+      .map(
+        ({ manifest_sha256, weight }) => `${manifest_sha256.slice(0, 12)}…${datasets.length > 1 ? `:${weight}` : ''}`,
+      )
+      .join(', ');
+  const { datasets } = beginRun(data, training);
+  if (describe(datasets) !== describe(run.datasets)) {
     throw new GalvaniError({
       stage: 'run',
-      expected: `the dataset that the run was begun with (manifest ${run.dataset.manifest_sha256.slice(0, 12)}…)`,
-      got: `another (${sum.slice(0, 12)}…, ${dataset.directory})`,
+      expected: `the data that the run was begun with (manifest ${describe(run.datasets)})`,
+      got: `other data (${describe(datasets)}; ${datasets.map((dataset) => dataset.directory).join(', ')})`,
       where: directory,
-      remedy: 'Give that dataset with --data, or begin another run with another --output.',
+      remedy: 'Give that data with --data, or begin another run with another --output.',
       kind: 'wrongUse',
     });
   }
@@ -107,10 +120,6 @@ export async function saveRun(directory: string, run: RunConfig, dataset: TokenD
   const vocabulary = path.join(directory, vocabularyFile);
   if (existsSync(vocabulary)) return;
   await writeFileDurably(vocabulary, await readFile(dataset.vocabularyPath));
-}
-
-function manifestSum(dataset: TokenDataset): Promise<string> {
-  return sha256File(path.join(dataset.directory, manifestFile));
 }
 
 function notARun(where: string, got: string, cause?: unknown): GalvaniError {

@@ -24,7 +24,7 @@ export function syntheticBatch(config: TrainingConfig, stage: Stage, step: numbe
     places: Int32Array.from({ length: B * N }, (_, i) => Math.floor(((i % N) * T) / N)),
     seen: draw(B * N, streams.maskChoice),
     counts: new Int32Array(B).fill(N),
-    given: replacement === 'frequency' ? draw(B * N, streams.replacement) : undefined,
+    given: replacement !== 'generator' ? draw(B * N, streams.replacement) : undefined,
     maskedCount: B * N,
     tokenCount: B * T,
     release() {},

@@ -5,7 +5,7 @@ import { CandidateWriter } from '../../src/batching/cached/writer.js';
 import { type Batch, openLoader } from '../../src/batching/loader.js';
 import type { LoaderOptions } from '../../src/batching/options.js';
 import { originOf } from '../../src/batching/origin.js';
-import { openDataset } from '../../src/dataset/dataset.js';
+import { openData } from '../../src/batching/planning.js';
 import { randomFloats, randomInts } from '../random.js';
 
 export interface PlaceCandidates {
@@ -48,16 +48,14 @@ export function storedAt(batch: number, row: number, j: number, k: number, origi
 }
 
 export async function headerFor(options: LoaderOptions, batches: number, topK: number): Promise<CandidateHeader> {
-  const wanted = Array.isArray(options.data) ? options.data : [{ data: options.data, weight: 1 }];
-  const data = [];
-  for (const { data: directory, weight } of wanted) data.push({ dataset: await openDataset(directory), weight });
+  const data = await openData(options.data);
   return {
     format: 'galvani-candidates',
     formatVersion: 1,
     generator: { step: 7, tensorsSha256: '0'.repeat(64) },
     batches,
     topK,
-    idBytes: data[0].dataset.idBytes,
+    idBytes: data[0].data.idBytes,
     origin: originOf(options, data),
   };
 }

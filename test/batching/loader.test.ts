@@ -256,7 +256,10 @@ test('settings that cannot be are refused before anything is read', async () => 
     [{ masking: { randomReplaceProb: -0.1 } }, /a number from 0 to 1, got -0.1 \(randomReplaceProb\)/],
     [{ masking: { randomReplaceProb: 0.2 } }, /of at most 1, got 0.85 \+ 0.2 \(randomReplaceProb\)/],
     [{ masking: { wholeWordMask: true, maskWithReplacement: true } }, /maskWithReplacement/],
-    [{ replacement: 'frequency' as 'unigram' }, /generator, unigram, uniform, cached, got frequency \(replacement\)/],
+    [
+      { replacement: 'frequency' as 'unigram' },
+      /generator, unigram, uniform, ngram, cached, got frequency \(replacement\)/,
+    ],
     [{ replacement: 'generator', disallowCorrect: true }, /disallowCorrect/],
     [{ workers: 0 }, /workers/],
     [{ slots: 1 }, /slots/],

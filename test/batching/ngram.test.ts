@@ -127,6 +127,7 @@ const at = {
   counts: 0x20000,
   given: 0x30000,
   draws: 0x40000,
+  tables: 0xff000,
   aliases: 0x100000,
   table: 0x200000,
 };
@@ -157,6 +158,7 @@ function drawRows(
   );
   words.set(aliases, at.aliases / 4);
   words.set(table, at.table / 4);
+  words.fill(at.table, at.tables / 4, at.tables / 4 + B);
   const draws = kernels.drawWords(at.draws, 0n, 5 * B * N, key.low, key.high, step, streams.ngram);
   kernels.drawNgrams(
     at.ids,
@@ -164,7 +166,7 @@ function drawRows(
     at.counts,
     at.given,
     draws,
-    at.table,
+    at.tables,
     at.aliases,
     B,
     T,

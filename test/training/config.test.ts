@@ -35,7 +35,7 @@ test('settings that cannot be, or contradict each other, are refused', () => {
     () => set('model.discriminator.num_attention_heads', 5),
     /multiple of discriminator.num_attention_heads/,
   );
-  assert.throws(() => set('stages', [{ until: 0.5, replacement: 'frequency' }]), /last stage to last until 1/);
+  assert.throws(() => set('stages', [{ until: 0.5, replacement: 'unigram' }]), /last stage to last until 1/);
 });
 
 test('what may change on a resume is told, what may not is refused with both values', () => {
@@ -50,7 +50,7 @@ test('stages cut the steps without a gap and carry their own extents', () => {
     ...tiny,
     num_train_steps: 1001,
     stages: [
-      { until: 0.3, replacement: 'frequency', sequence_length: 8, batch_size: 128 },
+      { until: 0.3, replacement: 'unigram', sequence_length: 8, batch_size: 128 },
       { until: 1, replacement: 'generator' },
     ],
   });

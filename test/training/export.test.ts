@@ -27,8 +27,8 @@ before(async () => {
   const training = { ...presetTraining('tiny', pieces.length), model, sequence_length: 16 };
   const config = {
     format: 'galvani-run',
-    format_version: 1,
-    dataset: { directory: 'tokens', manifest_sha256: sum },
+    format_version: 2,
+    datasets: [{ directory: 'tokens', manifest_sha256: sum, weight: 1 }],
     vocabulary: { sha256: sum, size: pieces.length },
     tokenizer: { profile: 'huggingface', lowercase: false, stripAccents: false },
     training,

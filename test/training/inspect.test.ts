@@ -42,7 +42,7 @@ test('a run tells its settings, what was changed on the way, its step, its last 
   ]);
   const text = inspect(run);
   assert.match(text, /^steps +40 of 40 are in a checkpoint$/m);
-  assert.match(text, /^stages +frequency to step 16 \(B 8, T 16\), generator to step 40 \(B 8, T 11\)$/m);
+  assert.match(text, /^stages +unigram to step 16 \(B 8, T 16\), generator to step 40 \(B 8, T 11\)$/m);
   assert.match(text, /^from step 30 +learning_rate 0\.002 → 0\.001$/m);
   assert.match(text, /^step 40 {2}loss \d+\.\d+ .*\nstep 40 held out.*AUC 0\.\d+/m);
   assert.match(text, /^step-40 +\d+\.\d kB$/m);

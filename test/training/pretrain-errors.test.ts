@@ -99,7 +99,7 @@ test('settings that cannot be are refused before anything is written, with the f
       ['--set', 'model.generator.vocab_size=61', '--set', 'model.discriminator.vocab_size=61'],
       /vocab_size 60, the pieces of the dataset's vocabulary, got 61/,
     ],
-    [['--set', 'stages=[{"until":0.5,"replacement":"frequency"}]'], /the last stage to last until 1, got 0\.5/],
+    [['--set', 'stages=[{"until":0.5,"replacement":"unigram"}]'], /the last stage to last until 1, got 0\.5/],
     [
       ['--set', 'model.discriminator.hidden_size=9'],
       /hidden_size to be a multiple of .*num_attention_heads, got 9 and 2/,
@@ -128,9 +128,14 @@ test('a run is not gone on with under other settings or on another dataset', asy
     [['--set', 'model.discriminator.num_hidden_layers=3'], /model\.discriminator\.num_hidden_layers 2, got 3/],
     [
       ['--data', other],
-      /run: expected the dataset that the run was begun with \(manifest \w+…\), got another \(.*other\)/,
+      /run: expected the data that the run was begun with \(manifest \w+…\), got other data \(.*other\)/,
     ],
   ];
+  assertRefused(
+    argumentsOf(other, begun, short),
+    exitCodes.wrongUse,
+    /was begun with \(manifest \w+…\), got other data/,
+  );
   for (const [flags, message] of refused) {
     assertRefused(argumentsOf(data, begun, short, ...flags), exitCodes.wrongUse, message);
   }
@@ -198,15 +203,22 @@ test('a damaged shard is named with its place: at once when it is cut, when it i
   assert.equal(status, exitCodes.badInput);
 });
 
-test('a corpus smaller than a batch, and a split with an empty side, are refused before the first step', () => {
+test('a split with an empty side is refused before the first step', () => {
   const cases: [string[], RegExp][] = [
-    [['--batch-size', '4096'], /batch: expected at least 4096 examples for a batch, got \d+ of 16 places/],
     [['--validation-fraction', '0.0001'], /documents with tokens for validation, got none among 80 documents/],
     [['--validation-fraction', '0.9999'], /documents with tokens for training, got none among 80 documents/],
   ];
   for (const [flags, message] of cases) {
     assertRefused(argumentsOf(data, fresh(), short, ...flags), exitCodes.badInput, message);
   }
+});
+
+test('a corpus smaller than a batch is repeated in it, with a warning', () => {
+  const { status, stderr } = runGalvani(
+    argumentsOf(data, fresh(), { ...short, num_train_steps: 2, batch_size: 512, micro_batch_size: 512 }),
+  );
+  assert.match(stderr, /batch: expected at least 512 examples for a batch, got \d+ \(.*\)\. Batches repeat examples/);
+  assert.equal(status, exitCodes.done);
 });
 
 test('a loss that is not finite ends the run with its step, and no checkpoint holds what is not finite', async () => {

@@ -76,7 +76,7 @@ test('every line of metrics says what it is about and carries timings under one 
     train.map(({ step }) => step),
     [...Array.from({ length: 33 }, (_, i) => 9 * (i + 1)), 300],
   );
-  assert.deepEqual(new Set(train.map(({ replacement }) => replacement)), new Set(['frequency', 'generator']));
+  assert.deepEqual(new Set(train.map(({ replacement }) => replacement)), new Set(['unigram', 'generator']));
   for (const line of train) {
     const names = ['seconds', 'step_ms', 'tokens_per_second', 'stall_fraction', 'stalled_ms', 'longest_stall_ms'];
     assert.deepEqual(Object.keys(line.timing), [...names, 'event_loop_delay_p99_ms']);
@@ -87,7 +87,7 @@ test('every line of metrics says what it is about and carries timings under one 
   }
   const last = lines.at(-1)!;
   assert.deepEqual([last.step, last.kind], [300, 'evaluation']);
-  for (const name of ['frequency', 'generator']) {
+  for (const name of ['unigram', 'generator']) {
     const { masked, replaced, tokens, rtd_auc } = last[name] as Record<string, number>;
     assert.ok(0 < replaced && replaced <= masked && masked < tokens && 0 < rtd_auc && rtd_auc < 1);
   }

@@ -54,7 +54,7 @@ export const settings = {
   micro_batch_size: 8,
   sequence_length: 16,
   stages: [
-    { until: 0.4, replacement: 'frequency' },
+    { until: 0.4, replacement: 'unigram' },
     { until: 1, replacement: 'generator', sequence_length: 11 },
   ],
   learning_rate: 2e-3,

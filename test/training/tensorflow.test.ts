@@ -14,7 +14,7 @@ const data = path.join(folder, 'data');
 /** One program to load, with dropout and masks in it; samples are in that of the tests that compare bits. */
 const settings = {
   num_train_steps: 90,
-  stages: [{ until: 1, replacement: 'frequency' }],
+  stages: [{ until: 1, replacement: 'unigram' }],
   validation_fraction: 0,
   checkpoint_every: 30,
   keep_checkpoint_max: 100,
