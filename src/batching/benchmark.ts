@@ -1,7 +1,8 @@
 /**
  * How fast batches are made, for `galvani bench batches`: the loader as training uses it, and a simulated device that
  * reads every plane of every batch and takes `deviceMs` for it.
- * Measured after a warm-up, in which the ring fills and the blocks in use are read.
+ * Measured after a warm-up, in which the ring fills and the blocks in use are read; the cache of blocks is full, and resident
+ * memory all that it will be, when two windows have been gone through.
  */
 import { SimulatedDevice } from './device.js';
 import { type Loader, openLoader } from './loader.js';
@@ -12,6 +13,8 @@ export interface BatchBenchmarkOptions extends LoaderOptions {
   seconds?: number;
   /** How many batches to measure. Default: as many as there is time for. */
   steps?: number;
+  /** Batches before the measurement begins. Default 64. */
+  warmUpSteps?: number;
   /** How long the simulated device works on a batch, the reading of its planes included. Default 0: no longer than that. */
   deviceMs?: number;
 }
@@ -43,16 +46,14 @@ export interface BatchBenchmark {
   residentBytesAfter: number;
 }
 
-const warmUpBatches = 64;
-
 export async function measureBatches(options: BatchBenchmarkOptions): Promise<BatchBenchmark> {
-  const { steps = Number.POSITIVE_INFINITY, deviceMs = 0, ...others } = options;
+  const { steps = Number.POSITIVE_INFINITY, warmUpSteps = 64, deviceMs = 0, ...others } = options;
   const { seconds: mostSeconds = options.steps === undefined ? 3 : Number.POSITIVE_INFINITY, ...loaderOptions } =
     others;
   const loader = await openLoader(loaderOptions);
   const device = new SimulatedDevice(loader.buffer, deviceMs);
   try {
-    await consume(loader, device, warmUpBatches, Number.POSITIVE_INFINITY);
+    await consume(loader, device, warmUpSteps, Number.POSITIVE_INFINITY);
     const stall = { ...loader.stall };
     const busy = loader.busyMicroseconds();
     const residentBytesBefore = process.memoryUsage.rss();

@@ -76,6 +76,7 @@ Examples:
     )
     .option('--seconds <s>', 'how long to measure (default: 3, or as long as the steps take)', parseAmount)
     .option('--steps <n>', 'batches to measure (default: as many as there is time for)', parseCount)
+    .option('--warm-up-steps <n>', 'batches before that', parseCount, 64)
     .option('--json', 'print one JSON object')
     .action(async ({ json, ...settings }) => {
       print(json, settings, await measureBatches(settings));
