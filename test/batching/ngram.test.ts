@@ -66,7 +66,9 @@ test('the table is that of a plain count, for any partitions, room and threads, 
 test('documents held out are not counted', async () => {
   const documents = makeDocuments(300, 40, 40);
   const held = markHeldOut(0, 300, 0.3);
-  const table = await countNgrams(await write(documents, 40), { ...options, validationFraction: 0.3 });
+  const dataset = await write(documents, 40, { shardTokens: 2000, batchTokens: 700 });
+  assert.ok(dataset.manifest.shards.length > 2);
+  const table = await countNgrams(dataset, { ...options, validationFraction: 0.3 });
   const trained = documents.filter((_, i) => held[i] === 0);
   assert.ok(trained.length < 250);
   assert.deepEqual(table, tableOf(countPlainly(trained, 2), 2));
@@ -75,11 +77,14 @@ test('documents held out are not counted', async () => {
 test('documents longer than a stretch are counted as one, and of a large corpus stretches spread over it', async () => {
   const ids = Array.from(randomInts(2 ** 18 * 5 + 1000, 5, 12), (id) => id + 4);
   const documents = [ids.slice(0, 2 ** 18 + 77), ids.slice(2 ** 18 + 77, 2 ** 18 * 4 + 3), ids.slice(2 ** 18 * 4 + 3)];
-  const dataset = await write(documents, 40, { shardTokens: 2 ** 24, batchTokens: 2 ** 18 });
+  const dataset = await write(documents, 40, { shardTokens: 2 ** 18, batchTokens: 2 ** 18 });
+  assert.equal(dataset.manifest.shards.length, 3);
   assert.deepEqual(await countNgrams(dataset, options), tableOf(countPlainly(documents, 2), 2));
-  // Six stretches, of which two may be counted: ⌊i / 3⌋ rises behind the third and behind the sixth.
+  // Shards of 2, 3 and 2 stretches, of which two may be counted: ⌊2 i / 7⌋ rises behind the fourth and behind the last.
   const some = await countNgrams(dataset, options, { mostTokens: 2 ** 19 + 5 });
-  const isTaken = (token: number) => Math.floor(token / 2 ** 18) % 3 === 2;
+  const firsts = [0, 2 ** 18 + 77, 2 ** 18 * 4 + 3];
+  const isTaken = (token: number, document: number) =>
+    document > 0 && Math.floor((token - firsts[document]) / 2 ** 18) === 1;
   assert.deepEqual(some, tableOf(countPlainly(documents, 2, isTaken), 2));
 });
 
@@ -134,18 +139,10 @@ const at = {
 const key = keyOfSeed(77);
 
 /** Rows of T places, all of whose places but the first and the last are masked. */
-function drawRows(
-  rows: number[][],
-  model: Model,
-  leastCount: number,
-  aliases: Uint32Array,
-  step: number,
-  disallowCorrect: boolean,
-) {
+function drawRows(rows: number[][], table: Uint32Array, aliases: Uint32Array, step: number, disallowCorrect: boolean) {
   const B = rows.length;
   const T = rows[0].length;
   const N = T;
-  const table = tableOf(model, leastCount);
   words.set(rows.flat(), at.ids / 4);
   // All places, the last first; in every third row one less.
   words.set(
@@ -186,6 +183,7 @@ test('the kernel draws what the rules draw from plain maps: every level, absent 
     const aliases = buildAliasTable(weights);
     for (const leastCount of [1, 3]) {
       const model = countPlainly(documents, leastCount);
+      const table = tableOf(model, leastCount);
       for (let step = 0; step < 12; step++) {
         const T = 11;
         const rows = Array.from({ length: 24 }, (_, row) => {
@@ -194,7 +192,7 @@ test('the kernel draws what the rules draw from plain maps: every level, absent 
           return Array.from({ length: T }, (_, i) => (row % 2 ? (seen[i] ?? special.sep) : strange[i]));
         });
         for (const disallowCorrect of [false, true]) {
-          const given = drawRows(rows, model, leastCount, aliases, step, disallowCorrect);
+          const given = drawRows(rows, table, aliases, step, disallowCorrect);
           const drawn = new Uint32Array(5 * 24 * T);
           drawWords(drawn, key, streams.ngram, step);
           for (const [row, ids] of rows.entries()) {
@@ -227,6 +225,7 @@ test('the kernel draws what the rules draw from plain maps: every level, absent 
 test('pieces come as often as the model says (chi-square, p > 0.001), with the original and without; specials never', () => {
   const documents = makeDocuments(400, 40, 40);
   const model = countPlainly(documents, 2);
+  const table = tableOf(model, 2);
   const counts = new Float64Array(40);
   for (const id of documents.flat()) if (id === 1 || id > 4) counts[id]++;
   const aliases = buildAliasTable(counts);
@@ -242,7 +241,7 @@ test('pieces come as often as the model says (chi-square, p > 0.001), with the o
       const hits = new Array<number>(40).fill(0);
       // A row of three: the middle one is the second that is drawn.
       for (let step = 0; step < 100; step++) {
-        const given = drawRows(Array<number[]>(300).fill(row), model, 2, aliases, step, disallowCorrect);
+        const given = drawRows(Array<number[]>(300).fill(row), table, aliases, step, disallowCorrect);
         for (let i = 1; i < given.length; i += 3) hits[given[i]]++;
       }
       const expected = probabilities(model, unigram, row[0], row[2], disallowCorrect ? row[1] : undefined);
@@ -268,9 +267,24 @@ function assertShares(hits: number[], shares: number[]): void {
   );
 }
 
+test('a context is known by all 42 bits of its code', () => {
+  const model: Model = new Map([[contextName(7, 9), { counts: new Map([[8, 1000]]), weight: 1001 }]]);
+  const [, , , , start, end, low, high, ...rest] = tableOf(model, 1);
+  // Before it in its bucket another that differs in one bit, and holds another piece.
+  for (const [bitLow, bitHigh] of [...Array(32).keys()]
+    .map((bit) => [1 << bit, 0])
+    .concat([...Array(10).keys()].map((bit) => [0, 1 << bit]))) {
+    const other = [(low ^ bitLow) >>> 0, high ^ bitHigh, 1001, 5, 1000];
+    const table = Uint32Array.of(1, 2, 2, 1, start, end + 5, ...other, low, high, ...rest);
+    const given = drawRows([[7, 8, 9]], table, buildAliasTable(new Float64Array(40).fill(1)), 0, false);
+    assert.equal(given[1], 8);
+  }
+});
+
 test('with redraws behind it, no replacement equals the original', () => {
   const documents = makeDocuments(60, 60, 40);
   const model = countPlainly(documents, 2);
+  const table = tableOf(model, 2);
   // Two ids of very different weights: a replacement from the lowest level is often the original at first.
   const weights = new Float64Array(40);
   weights.set([1000, 1], 5);
@@ -280,21 +294,21 @@ test('with redraws behind it, no replacement equals the original', () => {
   const T = 11;
   let equal = 0;
   for (let step = 0; step < 20; step++) {
-    const given = drawRows(rows, model, 2, aliases, step, true);
+    const given = drawRows(rows, table, aliases, step, true);
     const isOriginal = (id: number, i: number) => {
       const row = Math.floor(i / T);
       return (i % T < T - 1 || row % 3 < 2) && id === rows[row][T - 1 - (i % T)];
     };
     equal += given.filter(isOriginal).length;
     const { low, high } = key;
-    const { ids, places, counts, given: out, aliases: table, drawable, scratch } = at;
+    const { ids, places, counts, given: out, drawable, scratch } = at;
     const stream = streams.replacementAgain;
     kernels.redrawCorrect(
       ids,
       places,
       counts,
       out,
-      table,
+      at.aliases,
       drawable,
       scratch,
       0n,
