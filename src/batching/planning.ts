@@ -5,7 +5,7 @@ import { GalvaniError } from '../errors.js';
 import { keyOfSeed } from '../random/philox.js';
 import { Vocabulary } from '../text/vocabulary.js';
 import { bucketStep } from './buckets.js';
-import { openCandidates } from './cached/reader.js';
+import { openCandidates } from './cached/opening.js';
 import { fillMasking, maskedPerRow } from './masking.js';
 import { Mixture } from './mixture.js';
 import { type DataFolder, defaultCacheBytes, type LoaderOptions, type WeightedData } from './options.js';

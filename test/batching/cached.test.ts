@@ -13,7 +13,7 @@ import {
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { sealRecord } from '../../src/batching/cached/format.js';
+import { sealRecord } from '../../src/batching/cached/record.js';
 import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { openLoader } from '../../src/batching/loader.js';
 import type { LoaderOptions } from '../../src/batching/options.js';

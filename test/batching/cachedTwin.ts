@@ -1,6 +1,7 @@
 /** The draw from candidates by plain arithmetic, and stores of made-up candidates. It shares Philox with the kernel. */
 
-import { type CandidateHeader, sumOfPlanes } from '../../src/batching/cached/format.js';
+import type { CandidateHeader } from '../../src/batching/cached/header.js';
+import { sumOfPlanes } from '../../src/batching/cached/record.js';
 import { CandidateWriter } from '../../src/batching/cached/writer.js';
 import { type Batch, openLoader } from '../../src/batching/loader.js';
 import type { LoaderOptions } from '../../src/batching/options.js';

@@ -8,17 +8,8 @@ import { firstDifference } from '../../dataset/difference.js';
 import { GalvaniError } from '../../errors.js';
 import { explainWriteError, makePlaceForFolder, publishFolder, readFully, writeFileDurably } from '../../files.js';
 import { WorkFolder } from '../../workFolder.js';
-import {
-  type CandidateHeader,
-  headerFile,
-  layOutRecord,
-  openRecord,
-  parseHeader,
-  type RecordLayout,
-  readHeader,
-  recordsFile,
-  sealRecord,
-} from './format.js';
+import { type CandidateHeader, headerFile, parseHeader, readHeader, recordsFile } from './header.js';
+import { layOutRecord, openRecord, type RecordLayout, sealRecord } from './record.js';
 
 const storeFolder = 'store';
 
