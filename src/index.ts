@@ -10,6 +10,7 @@ export { type MergeResult, type MergeSettings, merge } from './dataset/merge.js'
 export { GalvaniError } from './errors.js';
 export { type LoadModelOptions, loadModel, type Model } from './inference/model.js';
 export { type EncodeOptions, Tokenizer, type TokenizerOptions, Vocabulary } from './text/tokenizer.js';
+export { type CacheCandidatesOptions, type CachedCandidates, cacheCandidates } from './training/candidates.js';
 export { presetTraining, type Setting, type TrainingConfig, withSettings } from './training/config.js';
 export { type Exported, exportRun } from './training/export.js';
 export type { MetricsLine } from './training/metrics.js';

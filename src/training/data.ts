@@ -1,6 +1,7 @@
 /** The datasets of a run: whether they fit its settings, and the loader of one stage, for training or for a pass over what is held out. */
 import { type Loader, openLoader } from '../batching/loader.js';
 import type { MaskingSettings } from '../batching/masking.js';
+import type { LoaderOptions } from '../batching/options.js';
 import type { WeightedDataset } from '../batching/planning.js';
 import { openExamples, type Split } from '../dataset/examples/examples.js';
 import { GalvaniError } from '../errors.js';
@@ -17,10 +18,20 @@ export function openBatches(
   data: readonly WeightedDataset[],
   config: TrainingConfig,
   stage: RunStage,
-  { split = 'train', startStep, workers }: BatchesOptions = {},
+  options: BatchesOptions = {},
 ): Promise<Loader> {
+  return openLoader(batchOptions(data, config, stage, options));
+}
+
+/** What the loader of a stage is asked for. */
+export function batchOptions(
+  data: readonly WeightedDataset[],
+  config: TrainingConfig,
+  stage: RunStage,
+  { split = 'train', startStep, workers }: BatchesOptions = {},
+): LoaderOptions {
   const { replacement } = stage;
-  return openLoader({
+  return {
     data,
     batchSize: stage.batchSize,
     sequenceLength: stage.sequenceLength,
@@ -37,7 +48,7 @@ export function openBatches(
     startStep,
     validationFraction: config.validation_fraction,
     split,
-  });
+  };
 }
 
 function maskingOf(config: TrainingConfig): MaskingSettings {

@@ -76,7 +76,12 @@ export class CandidateWriter {
   /** All records are there: the store gets its name. */
   async finish(): Promise<void> {
     await this.file.close();
-    await publishFolder(this.store, this.output);
+    try {
+      await publishFolder(this.store, this.output);
+    } catch (error) {
+      await this.work.leave();
+      throw error;
+    }
     await this.work.remove();
   }
 
