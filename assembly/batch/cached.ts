@@ -10,7 +10,7 @@
  * scratch     8 × (k + 1) bytes, and as many may be read behind logProbs
  *
  * disallowCorrect leaves the original out (k ≥ 2); what is left is renormalised exactly. All in float64, which is the
- * same on every machine. A share below 2⁻³² may never come. Source: Fast-ELECTRA, arXiv 2310.07347, section 3.
+ * same on every machine. A share below 2⁻³² may never come. Source: Fast-ELECTRA, arXiv 2310.07347.
  */
 export function drawCached(
   ids: usize, places: usize, counts: usize, given: usize, draws: usize, logProbs: usize, candidates: usize,

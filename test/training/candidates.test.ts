@@ -1,6 +1,6 @@
 /** A run's generator leaves candidates, and a loader draws them as often as its own probabilities say. */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
@@ -21,6 +21,7 @@ import { makeFolder, settings, vocabularySize, writeDataset } from './runs.js';
 const folder = makeFolder('candidates');
 const [data, run] = ['data', 'run'].map((name) => path.join(folder, name));
 const common = { ...settings, mask_prob: 0.25, micro_batch_size: 4 };
+const generatorOnly = [{ until: 1, replacement: 'generator' }];
 const [K, k, B, T] = [7, 6, 8, 16];
 
 before(async () => {
@@ -31,7 +32,7 @@ before(async () => {
     checkpoint_every: 400,
     evaluate_every: 400,
     learning_rate: 1e-2,
-    stages: [{ until: 1, replacement: 'generator' }],
+    stages: generatorOnly,
   };
   const configure = () => withSettings(presetTraining('tiny', vocabularySize), settingsOf(short, 'test'));
   await pretrain({ data, output: run, threads: 1, configure });
@@ -200,6 +201,29 @@ test('what a run will use them with is taken instead of what the generator was t
   await cacheCandidates(options);
   const { origin } = JSON.parse(readFileSync(path.join(options.output, 'candidates.json'), 'utf8'));
   assert.deepEqual([origin.seed, origin.batchSize, origin.sequenceLength], ['5', 4, 12]);
+});
+
+test('the example of docs/replacement.md runs as it stands there', async () => {
+  const page = readFileSync(new URL('../../../docs/replacement.md', import.meta.url), 'utf8');
+  const [, code] = /```js\n(.*?)```/s.exec(page)!;
+  const place = makeFolder('replacement');
+  await writeDataset(path.join(place, 'tokens'));
+  const wanted = settingsOf(
+    { ...common, num_train_steps: 5, validation_fraction: 0.07, stages: generatorOnly },
+    'test',
+  );
+  const configure = () => withSettings(presetTraining('tiny', vocabularySize), wanted);
+  await pretrain({
+    data: path.join(place, 'tokens'),
+    output: path.join(place, 'runs', 'teacher'),
+    threads: 1,
+    configure,
+  });
+  const script = path.join(place, 'example.mjs');
+  writeFileSync(script, code.replace("'galvani'", `'${new URL('../../src/index.js', import.meta.url).href}'`));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script], { cwd: place, encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /200 of 200 batches\nInt32Array\(32\)/);
 });
 
 test('numbers, runs and datasets that cannot be are refused before anything is made', async () => {
