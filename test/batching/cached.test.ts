@@ -14,9 +14,11 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { sealRecord } from '../../src/batching/cached/record.js';
+import { RepeatedOrder } from '../../src/batching/cached/repetition.js';
 import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { openLoader } from '../../src/batching/loader.js';
 import type { LoaderOptions } from '../../src/batching/options.js';
+import { ShuffledOrder } from '../../src/dataset/order.js';
 import { drawWord, drawWords, keyOfSeed } from '../../src/random/philox.js';
 import { streams } from '../../src/random/streams.js';
 import { assertExpected } from '../chiSquare.js';
@@ -254,6 +256,28 @@ test('batches repeat too where only a part of the blocks is at hand, each trimme
     for (const [step, { given: _, ...planes }] of all.entries()) {
       const { given: __, ...expected } = stored[step % K];
       assert.deepEqual(planes, expected, `step ${step}`);
+    }
+  }
+});
+
+test('an order that repeats counts its windows on: whoever takes blocks by them never goes backwards', () => {
+  const make = () => new ShuffledOrder(1000, 10, 7, key);
+  for (const positions of [1, 333, 1000, 2357]) {
+    const [repeated, jumping, plain] = [
+      new RepeatedOrder(make(), positions),
+      new RepeatedOrder(make(), positions),
+      make(),
+    ];
+    let window = 0;
+    for (let position = 0; position < 3 * positions + 50; position++) {
+      repeated.find(position);
+      plain.find(position % positions);
+      assert.deepEqual([repeated.block, repeated.slot, repeated.example], [plain.block, plain.slot, plain.example]);
+      assert.equal(repeated.blockAt(repeated.window, repeated.slot), repeated.block);
+      assert.equal(jumping.windowOf(position), repeated.window);
+      const isNewRound = position > 0 && position % positions === 0;
+      assert.ok(repeated.window === window + 1 || (repeated.window === window && !isNewRound));
+      window = repeated.window;
     }
   }
 });
