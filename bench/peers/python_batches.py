@@ -168,7 +168,7 @@ class RowSums:
 
 
 def prove_numpy(examples: Examples, B: int, T: int) -> dict:
-    """An epoch, the last rows of it that fill no batch by themselves."""
+    """An epoch, the last rows of it that fill no batch by themselves. Of some batches it is looked at every place."""
     sums, masked = RowSums(T), 0
     rows_in_batches = len(examples) // B * B
     rng = np.random.Generator(np.random.SFC64(1))
@@ -178,10 +178,13 @@ def prove_numpy(examples: Examples, B: int, T: int) -> dict:
         ids, lengths, _, places, seen, counts = next(batches)
         sums.add(ids, lengths)
         masked += int(counts.sum())
+        if sums.rows > 200 * B:
+            continue
         for row in range(B):
             used = places[row, : counts[row]]
             shown = seen[row, : counts[row]]
-            assert len(set(used.tolist())) == counts[row] == min(max(1, round(mask_prob * int(lengths[row]))), places.shape[1], lengths[row] - 2)
+            wanted = min(max(1, round(mask_prob * int(lengths[row]))), places.shape[1], lengths[row] - 2)
+            assert len(set(used.tolist())) == counts[row] == wanted
             assert used.min() > 0 and used.max() < lengths[row] - 1
             assert ((shown == examples.mask) | (shown == ids[row, used])).all()
     ids, lengths = examples.rows(T)(last)

@@ -35,7 +35,8 @@ test('10,000 steps leave heap, resident memory and open files as they were', asy
     await device.settle();
   };
   const look = () => {
-    collectGarbage();
+    // Code that is not used any more is let go by one of the next collections.
+    for (let times = 0; times < 10; times++) collectGarbage();
     const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
     return { heapUsed, arrayBuffers, rss, files: existsSync(openFiles) ? readdirSync(openFiles).length : 0 };
   };
@@ -47,7 +48,7 @@ test('10,000 steps leave heap, resident memory and open files as they were', asy
     await take(steps);
     const now = look();
     assert.ok(loader.examples < steps * 64);
-    assert.ok(now.heapUsed - before.heapUsed < 50 * steps, `${before.heapUsed} → ${now.heapUsed} bytes of heap`);
+    assert.ok(now.heapUsed - before.heapUsed < 30 * steps, `${before.heapUsed} → ${now.heapUsed} bytes of heap`);
     assert.ok(
       now.arrayBuffers - before.arrayBuffers < steps,
       `${before.arrayBuffers} → ${now.arrayBuffers} of buffers`,
