@@ -3,7 +3,7 @@
  * act, and the folder flushed too, so that a kill or a power cut leaves the old state or the new one.
  * Shards, checkpoints and exports are all written through here. A full disk becomes an error with a remedy.
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
@@ -14,7 +14,8 @@ export type FileContent = string | Uint8Array | Iterable<Uint8Array> | AsyncIter
 
 /** Write a file so that, at any moment, `file` holds its old content or all of `content`. */
 export async function writeFileDurably(file: string, content: FileContent): Promise<void> {
-  const beside = `${file}.tmp-${process.pid}`;
+  // Others may write the same file: in this process, or on another machine under the same process number.
+  const beside = `${file}.tmp-${randomInt(2 ** 47)}`;
   try {
     const handle = await open(beside, 'w');
     try {

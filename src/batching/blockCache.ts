@@ -41,7 +41,8 @@ export class BlockCache {
 
   /** What a worker is about to do needs no window before this one. */
   announce(worker: number, window: number): void {
-    Atomics.store(this.words, this.layout.windows / 4 + worker, window);
+    const at = this.windowAt(worker);
+    if (Atomics.exchange(this.words, at, window) !== window) Atomics.notify(this.words, at);
   }
 
   /** The byte address of a block; it is read, or waited for, if it is not there. @throws Stopped */
@@ -50,12 +51,12 @@ export class BlockCache {
     const loaded = this.loadedState(window);
     for (;;) {
       const state = Atomics.load(this.words, this.stateAt(place));
-      if (state === loaded) break;
-      if (state === loaded - 1) this.sleep(place, state);
-      else if (!this.isFree(window)) this.sleepBriefly();
+      if (state === loaded) return this.addressOf(place);
+      const behind = this.workerBehind(window);
+      if (state === loaded - 1) this.sleep(this.stateAt(place), state);
+      else if (behind) this.sleep(behind.at, behind.window);
       else this.claim(place, state, loaded, block);
     }
-    return this.addressOf(place);
   }
 
   /** Read the next window's blocks that are due, as far as their places are free and nobody else does. */
@@ -63,7 +64,7 @@ export class BlockCache {
     if (this.holdsAll) return;
     const window = this.order.windowOf(position) + 1;
     const due = this.order.upcoming(position);
-    if (!this.isFree(window)) return;
+    if (this.workerBehind(window)) return;
     const loaded = this.loadedState(window);
     for (let slot = 0; slot < due; slot++) {
       const place = this.placeOf(window, slot, 0);
@@ -152,13 +153,20 @@ export class BlockCache {
     });
   }
 
-  /** Nobody needs the window any more whose places this one takes. */
-  private isFree(window: number): boolean {
-    if (this.holdsAll) return true;
+  /** A worker that may need the window whose places this one takes: where it says which it is at, and which that is. */
+  private workerBehind(window: number): { at: number; window: number } | undefined {
+    if (this.holdsAll) return undefined;
     for (let worker = 0; worker < this.workers; worker++) {
-      if (Atomics.load(this.words, this.layout.windows / 4 + worker) < window - 1) return false;
+      const at = this.windowAt(worker);
+      const itsWindow = Atomics.load(this.words, at);
+      if (itsWindow < window - 1) return { at, window: itsWindow };
     }
-    return true;
+    return undefined;
+  }
+
+  /** Word index of the window that a worker is at. */
+  private windowAt(worker: number): number {
+    return this.layout.windows / 4 + worker;
   }
 
   private placeOf(window: number, slot: number, block: number): number {
@@ -177,15 +185,9 @@ export class BlockCache {
     return this.layout.blocks + place * this.layout.blockBytes;
   }
 
-  private sleep(place: number, state: number): void {
+  /** Until another worker changes a word. @throws Stopped */
+  private sleep(at: number, word: number): void {
     this.ring.throwIfStopped();
-    Atomics.wait(this.words, this.stateAt(place), state, sleepMs);
-  }
-
-  /** Until another worker's step ends, which nobody tells. */
-  private sleepBriefly(): void {
-    this.ring.throwIfStopped();
-    const first = this.layout.windows / 4;
-    Atomics.wait(this.words, first, Atomics.load(this.words, first), 1);
+    Atomics.wait(this.words, at, word, sleepMs);
   }
 }

@@ -9,7 +9,7 @@ import { Piscina } from 'piscina';
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { compileKernels } from './kernels.js';
 import { checkOptions, type LoaderOptions } from './options.js';
-import { type BatchPlan, layOutMemory, type MemoryLayout } from './plan.js';
+import { type BatchPlan, layOutMemory, type MemoryLayout, stepOf } from './plan.js';
 import { planBatches } from './planning.js';
 import { controlWords, Ring } from './ring.js';
 import { makeTables, placeTables } from './tables.js';
@@ -59,8 +59,7 @@ export async function openLoader(options: LoaderOptions): Promise<Loader> {
   const { plan, data, vocabulary } = await planBatches(options);
   const tables = await makeTables(plan, data, vocabulary, options.validationFraction ?? 0);
   const layout = layOutMemory(plan);
-  const pages = Math.ceil(layout.bytes / 0x10000);
-  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  const memory = reserveMemory(layout.bytes);
   placeTables(tables, layout, memory);
   return new Loader(plan, layout, memory, await compileKernels(), options.waitLimitMs ?? 60_000);
 }
@@ -71,7 +70,8 @@ export class Loader implements AsyncIterable<Batch> {
   private readonly ring: Ring;
   private readonly pool: Piscina;
   private readonly views: Pick<Batch, 'ids' | 'lengths' | 'seconds' | 'places' | 'seen' | 'counts' | 'given'>[];
-  private nextStep: number;
+  /** Batches asked for so far. */
+  private taken = 0;
   private failure: GalvaniError | undefined;
   private closing: Promise<void> | undefined;
 
@@ -96,8 +96,6 @@ export class Loader implements AsyncIterable<Batch> {
     }));
     const control = view(layout.control, controlWords(slots, workers));
     this.ring = new Ring(control, slots, workers);
-    this.ring.begin(plan.startStep);
-    this.nextStep = plan.startStep;
     this.pool = new Piscina({
       filename: new URL('./worker.js', import.meta.url).href,
       minThreads: workers,
@@ -150,22 +148,23 @@ export class Loader implements AsyncIterable<Batch> {
    * @throws what went wrong in a worker, or `tryAgain` when the wait was too long; from then on, at every call.
    */
   async next(): Promise<Batch | undefined> {
-    const step = this.nextStep++;
-    const filled = this.ring.countFilled(step);
+    const n = this.taken++;
+    const isBehindEnd = stepOf(this.plan, n) >= this.plan.endStep;
+    const filled = this.ring.countFilled(n);
     const start = performance.now();
-    while (step < this.plan.endStep && !this.ring.isFilled(step)) {
+    while (!isBehindEnd && !this.ring.isFilled(n)) {
       if (this.failure) throw this.failure;
       if (this.closing) return undefined;
       const leftMs = this.waitLimitMs - (performance.now() - start);
-      if (leftMs <= 0) this.fail(this.late(step));
-      else await this.ring.waitForChange(step, leftMs);
+      if (leftMs <= 0) this.fail(this.late(n));
+      else await this.ring.waitForChange(n, leftMs);
     }
     if (this.failure) throw this.failure;
-    if (this.closing || step >= this.plan.endStep) return undefined;
+    if (this.closing || isBehindEnd) return undefined;
     this.stall.waitedMs += performance.now() - start;
     this.stall.batches++;
     this.stall.filledSlots += filled;
-    return this.lend(step);
+    return this.lend(n);
   }
 
   /** Goes on where the last batch was taken. Leaving the loop leaves the loader open. */
@@ -209,30 +208,49 @@ export class Loader implements AsyncIterable<Batch> {
     void this.close();
   }
 
-  private lend(step: number): Batch {
+  private lend(n: number): Batch {
     const { B, N, S, slots } = this.plan;
-    const views = this.views[step % slots];
-    const { maskedCount, tokenCount, width: T } = this.ring.counts(step);
+    const step = stepOf(this.plan, n);
+    const views = this.views[n % slots];
+    const { maskedCount, tokenCount, width: T } = this.ring.counts(n);
     let isReleased = false;
     const release = () => {
       if (isReleased) throw releasedTwice(step);
       isReleased = true;
-      this.ring.giveBack(step);
+      this.ring.giveBack(n);
     };
     return { step, B, T, N, S, ...views, ids: views.ids.subarray(0, B * T), maskedCount, tokenCount, release };
   }
 
-  private late(step: number): GalvaniError {
-    const isLent = this.ring.isLent(step);
+  private late(n: number): GalvaniError {
+    const step = stepOf(this.plan, n);
+    const isLent = this.ring.isLent(n);
     return new GalvaniError({
       stage: 'batch',
-      expected: isLent ? `step ${step - this.plan.slots} to be given back` : `a batch within ${this.waitLimitMs} ms`,
+      expected: isLent
+        ? `step ${stepOf(this.plan, n - this.plan.slots)} to be given back`
+        : `a batch within ${this.waitLimitMs} ms`,
       got: isLent ? `none of its ${this.plan.slots} slots in ${this.waitLimitMs} ms` : 'none',
       where: `step ${step}`,
       remedy: isLent
         ? 'Call release() on every batch once its values are read.'
         : 'Is the disk that holds the dataset slow or gone? Run the command again; it goes on where it was.',
       kind: isLent ? 'failure' : 'tryAgain',
+    });
+  }
+}
+
+function reserveMemory(bytes: number): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / 0x10000);
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  } catch (cause) {
+    throw new GalvaniError({
+      stage: 'batch',
+      expected: `${(bytes / 2 ** 20).toFixed(0)} MiB of memory for the ring and the blocks`,
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: 'Use fewer slots or workers, a smaller batch, or a smaller cache.',
+      cause,
     });
   }
 }

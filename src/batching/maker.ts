@@ -70,9 +70,9 @@ export class BatchMaker {
     for (const cache of this.caches) cache.announce(this.worker, 2 ** 31 - 1);
   }
 
-  /** Fill the slot of `step`. @throws badInput for a row that cannot be masked, or a shard that cannot be read; Stopped */
-  make(step: number): SlotCounts {
-    const slot = this.layout.slots[step % this.plan.slots];
+  /** Fill a slot with the batch of `step`. @throws badInput for a row that cannot be masked, or a shard that cannot be read; Stopped */
+  make(step: number, slotNumber: number): SlotCounts {
+    const slot = this.layout.slots[slotNumber];
     this.findRows(step);
     const width = this.widthOf();
     const tokenCount = this.gather(width, slot);

@@ -4,8 +4,8 @@
  */
 import { GalvaniError } from '../errors.js';
 
-/** Weights are whole numbers of this many parts, so that all of it is exact. */
-const parts = 2 ** 20;
+/** Weights are whole numbers of this many parts, so that all of it is exact: the product of two is below 2⁵³. */
+const parts = 2 ** 26;
 
 export interface RowSources {
   /** Of the row that `find` was asked for last. */
@@ -37,7 +37,8 @@ export class Mixture implements RowSources {
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     this.weights = weights.map((weight) => Math.round((weight / total) * parts));
     const least = this.weights.indexOf(0);
-    if (least >= 0) throw wrongWeight(`at least a millionth of all weights together (${total})`, weights[least]);
+    if (least >= 0)
+      throw wrongWeight(`at least a hundred-millionth of all weights together (${total})`, weights[least]);
     this.sums = this.weights.map((_, i) => this.weights.slice(i).reduce((sum, weight) => sum + weight, 0));
   }
 

@@ -64,6 +64,11 @@ export interface LoaderOptions {
   slots?: number;
   /** The first step to yield. Default 0. */
   startStep?: number;
+  /**
+   * Yield every so many steps only: startStep, startStep + stepStride, … With the same of everything else but startStep,
+   * that many processes share out the steps among them. Default 1.
+   */
+  stepStride?: number;
   /** Share of the documents that is held out. Default 0. */
   validationFraction?: number;
   /**
@@ -90,6 +95,7 @@ export function checkOptions(options: LoaderOptions): void {
   expectCount('segments', options.segments, 1, sequenceLength);
   expectCount('cacheBytes', options.cacheBytes, 1, 2 ** 32);
   expectCount('startStep', options.startStep, 0, 2 ** 31 - 1);
+  expectCount('stepStride', options.stepStride, 1, 2 ** 16);
   if (!exampleKinds.includes(options.examples ?? 'documents')) {
     throw wrongSetting('examples', exampleKinds.join(', '), options.examples);
   }

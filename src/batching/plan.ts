@@ -57,8 +57,9 @@ export interface BatchPlan {
   disallowCorrect: boolean;
   /** What `cached` replacements are drawn from. */
   candidates?: CandidateSource;
-  /** First step, and the step before which a pass ends (Infinity if it does not). */
+  /** First step, steps from one batch to the next, and the step before which a pass ends (Infinity if it does not). */
   startStep: number;
+  stepStride: number;
   endStep: number;
   slots: number;
   workers: number;
@@ -119,6 +120,11 @@ export interface MemoryLayout {
 export function blockExtents(index: ExampleIndex): { indexAt: number; blockBytes: number } {
   const indexAt = align(index.largestBlockTokens * index.idBytes);
   return { indexAt, blockBytes: indexAt + align(4 * index.largestBlockWords) };
+}
+
+/** The step of the loader's batch n, n = 0, 1, … */
+export function stepOf({ startStep, stepStride }: BatchPlan, n: number): number {
+  return startStep + n * stepStride;
 }
 
 export function countBlocks({ examples, blockExamples }: ExampleIndex): number {

@@ -11,6 +11,7 @@ import { Mixture } from './mixture.js';
 import { type DataFolder, defaultCacheBytes, type LoaderOptions, type WeightedData } from './options.js';
 import { originOf } from './origin.js';
 import { type BatchPlan, blockExtents, countBlocks, type Source, type SpecialIds } from './plan.js';
+import { wrongSetting } from './wrongSetting.js';
 
 /** Key of the masks and replacements of every validation: evaluations of all runs on a dataset are comparable. */
 const validationKey = keyOfSeed(0x76616c6964n);
@@ -28,8 +29,8 @@ export interface Planned {
 
 /** @throws wrongUse for settings that do not go together; badInput for a dataset that cannot be read or is empty. */
 export async function planBatches(options: LoaderOptions): Promise<Planned> {
-  const { batchSize, sequenceLength, split = 'train', workers = 1, startStep = 0, segments = 1 } = options;
-  const { replacement = 'generator', disallowCorrect = false, temperature = 1 } = options;
+  const { batchSize, sequenceLength, split = 'train', workers = 1, startStep = 0, stepStride = 1 } = options;
+  const { segments = 1, replacement = 'generator', disallowCorrect = false, temperature = 1 } = options;
   const masking = fillMasking(options.masking ?? {}, sequenceLength);
   const data = await openData(options.data);
   const { manifest, vocabularyPath } = data[0].data;
@@ -43,8 +44,8 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
       split,
       validationFraction: options.validationFraction ?? 0,
     });
-    const cacheBytes = (options.cacheBytes ?? defaultCacheBytes) / data.length;
-    const cache = isPass ? cachePass(index, batchSize) : cacheWindows(index, batchSize, cacheBytes);
+    const { cacheBytes = defaultCacheBytes } = options;
+    const cache = isPass ? cachePass(index, batchSize) : cacheWindows(index, batchSize, cacheBytes, data.length);
     sources.push({ index, weight, ...cache });
     if (!isPass && index.examples < batchSize) warnAboutRepeats(dataset, index.examples, batchSize);
   }
@@ -69,6 +70,7 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
         ? await openCandidates(options.candidates!, originOf(options, data), temperature, disallowCorrect)
         : undefined,
     startStep,
+    stepStride,
     endStep: isPass ? Math.ceil(examples / batchSize) : Number.POSITIVE_INFINITY,
     slots: options.slots ?? Math.max(8, 4 * workers),
     workers,
@@ -82,6 +84,7 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
  */
 export async function openData(data: DataFolder | readonly WeightedData[]): Promise<WeightedDataset[]> {
   const wanted: readonly WeightedData[] = isMixture(data) ? data : [{ data, weight: 1 }];
+  if (wanted.length === 0) throw wrongSetting('data', 'a dataset', 'none');
   new Mixture(wanted.map(({ weight }) => weight)); // Weights that cannot be are told before anything is read.
   const opened: WeightedDataset[] = [];
   for (const { data, weight } of wanted) {
@@ -105,11 +108,19 @@ function cachePass(index: ExampleIndex, batchSize: number): Omit<Source, 'index'
   return { windowBlocks, cachedBlocks: Math.min(2 * windowBlocks, countBlocks(index)) };
 }
 
-/** All blocks if they fit, or two windows. @throws wrongUse if a window would be smaller than a batch */
-function cacheWindows(index: ExampleIndex, batchSize: number, cacheBytes: number): Omit<Source, 'index' | 'weight'> {
+/**
+ * All blocks if they fit into the dataset's share of the cache, or two windows.
+ * @throws wrongUse if a window would be smaller than a batch
+ */
+function cacheWindows(
+  index: ExampleIndex,
+  batchSize: number,
+  cacheBytes: number,
+  datasets: number,
+): Omit<Source, 'index' | 'weight'> {
   const blocks = countBlocks(index);
   const { blockBytes } = blockExtents(index);
-  const fitting = Math.floor(cacheBytes / blockBytes);
+  const fitting = Math.floor(cacheBytes / datasets / blockBytes);
   if (fitting >= blocks) return { windowBlocks: blocks, cachedBlocks: blocks };
   const windowBlocks = Math.floor(fitting / 2);
   const needed = Math.ceil(batchSize / index.blockExamples) + 1;
@@ -117,8 +128,8 @@ function cacheWindows(index: ExampleIndex, batchSize: number, cacheBytes: number
   if (Math.floor(windowBlocks / 2) < needed) {
     throw new GalvaniError({
       stage: 'batch',
-      expected: `at least ${Math.min(4 * needed + 2, blocks) * blockBytes} bytes of cache for batches of ${batchSize}`,
-      got: String(Math.floor(cacheBytes)),
+      expected: `at least ${datasets * Math.min(4 * needed, blocks) * blockBytes} bytes of cache for batches of ${batchSize}`,
+      got: String(cacheBytes),
       where: index.file,
       remedy: 'Raise cacheBytes (--cache-bytes).',
       kind: 'wrongUse',

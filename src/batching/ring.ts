@@ -1,8 +1,9 @@
 /**
- * The ring: step k goes into slot k mod R. One int32 a slot, its turn, says whose it is:
+ * The ring: the loader's batch n goes into slot n mod R, counted from 0 whatever step it is of. One int32 a slot, its turn,
+ * says whose it is:
  *
- *   turn = 2 ⌊k / R⌋      free: the worker of step k may fill it
- *   turn = 2 ⌊k / R⌋ + 1  filled: the consumer may take it, and gives it back by adding 1
+ *   turn = 2 ⌊n / R⌋      free: the worker of batch n may fill it
+ *   turn = 2 ⌊n / R⌋ + 1  filled: the consumer may take it, and gives it back by adding 1
  *
  * Turns only grow, so neither side can mistake an old batch for a new one. The side that writes the planes does so
  * before it moves the turn (Atomics orders the two), and wakes the other.
@@ -38,20 +39,13 @@ export class Ring {
     readonly workers: number,
   ) {}
 
-  /** Before any worker runs: the slots are free for startStep … startStep + slots − 1. */
-  begin(startStep: number): void {
-    for (let step = startStep; step < startStep + this.slots; step++) {
-      Atomics.store(this.control, this.turnIndex(step), this.freeTurn(step));
-    }
-  }
-
-  /** In a worker: sleep until the slot of a step is free. @throws Stopped */
-  waitUntilFree(step: number): void {
-    const index = this.turnIndex(step);
+  /** In a worker: sleep until the slot of batch n is free. @throws Stopped */
+  waitUntilFree(n: number): void {
+    const index = this.turnIndex(n);
     for (;;) {
       this.throwIfStopped();
       const turn = Atomics.load(this.control, index);
-      if (turn === this.freeTurn(step)) return;
+      if (turn === this.freeTurn(n)) return;
       Atomics.wait(this.control, index, turn, sleepMs);
     }
   }
@@ -60,50 +54,50 @@ export class Ring {
     if (Atomics.load(this.control, 0) !== 0) throw new Stopped();
   }
 
-  /** In a worker: the planes of the step are whole. */
-  publish(step: number, { maskedCount, tokenCount, width }: SlotCounts): void {
-    const slot = step % this.slots;
+  /** In a worker: the planes of batch n are whole. */
+  publish(n: number, { maskedCount, tokenCount, width }: SlotCounts): void {
+    const slot = n % this.slots;
     this.control[1 + this.slots + slot] = maskedCount;
     this.control[1 + 2 * this.slots + slot] = tokenCount;
     this.control[1 + 3 * this.slots + slot] = width;
-    this.advance(step, this.freeTurn(step) + 1);
+    this.advance(n, this.freeTurn(n) + 1);
   }
 
-  isFilled(step: number): boolean {
-    return Atomics.load(this.control, this.turnIndex(step)) === this.freeTurn(step) + 1;
+  isFilled(n: number): boolean {
+    return Atomics.load(this.control, this.turnIndex(n)) === this.freeTurn(n) + 1;
   }
 
-  /** Slots that are filled and wait for a consumer that comes for `step`. */
-  countFilled(step: number): number {
+  /** Slots that are filled and wait for a consumer that comes for batch n. */
+  countFilled(n: number): number {
     let filled = 0;
-    for (let ahead = 0; ahead < this.slots; ahead++) if (this.isFilled(step + ahead)) filled++;
+    for (let ahead = 0; ahead < this.slots; ahead++) if (this.isFilled(n + ahead)) filled++;
     return filled;
   }
 
-  /** The step that was filled last into the slot of `step` has not been given back. */
-  isLent(step: number): boolean {
-    return Atomics.load(this.control, this.turnIndex(step)) % 2 === 1 && !this.isFilled(step);
+  /** The batch that was filled last into the slot of batch n has not been given back. */
+  isLent(n: number): boolean {
+    return Atomics.load(this.control, this.turnIndex(n)) % 2 === 1 && !this.isFilled(n);
   }
 
-  /** Resolves, without blocking the event loop, when the turn of the step's slot moves, on `wake`, or in time. */
-  async waitForChange(step: number, timeoutMs: number): Promise<void> {
-    const index = this.turnIndex(step);
+  /** Resolves, without blocking the event loop, when the turn of batch n's slot moves, on `wake`, or in time. */
+  async waitForChange(n: number, timeoutMs: number): Promise<void> {
+    const index = this.turnIndex(n);
     const turn = Atomics.load(this.control, index);
-    if (turn === this.freeTurn(step) + 1) return;
+    if (turn === this.freeTurn(n) + 1) return;
     const { async, value } = Atomics.waitAsync(this.control, index, turn, timeoutMs);
     if (async) await value;
   }
 
-  counts(step: number): SlotCounts {
+  counts(n: number): SlotCounts {
     const [maskedCount, tokenCount, width] = [1, 2, 3].map(
-      (n) => this.control[1 + n * this.slots + (step % this.slots)],
+      (part) => this.control[1 + part * this.slots + (n % this.slots)],
     );
     return { maskedCount, tokenCount, width };
   }
 
-  /** The consumer gives the slot of a step back. */
-  giveBack(step: number): void {
-    this.advance(step, this.freeTurn(step) + 2);
+  /** The consumer gives the slot of batch n back. */
+  giveBack(n: number): void {
+    this.advance(n, this.freeTurn(n) + 2);
   }
 
   /** What a worker is at, for the error message should it die. */
@@ -137,8 +131,8 @@ export class Ring {
     for (let slot = 0; slot < this.slots; slot++) Atomics.notify(this.control, 1 + slot);
   }
 
-  private advance(step: number, turn: number): void {
-    const index = this.turnIndex(step);
+  private advance(n: number, turn: number): void {
+    const index = this.turnIndex(n);
     Atomics.store(this.control, index, turn);
     Atomics.notify(this.control, index);
   }
@@ -147,11 +141,11 @@ export class Ring {
     return 1 + 4 * this.slots + this.workers + worker;
   }
 
-  private turnIndex(step: number): number {
-    return 1 + (step % this.slots);
+  private turnIndex(n: number): number {
+    return 1 + (n % this.slots);
   }
 
-  private freeTurn(step: number): number {
-    return 2 * Math.floor(step / this.slots);
+  private freeTurn(n: number): number {
+    return 2 * Math.floor(n / this.slots);
   }
 }

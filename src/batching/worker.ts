@@ -1,11 +1,11 @@
 /**
- * A worker of the loader: one task that lasts as long as the loader does. Worker w of W makes the steps startStep + w,
- * startStep + w + W, …, each as soon as its slot is free, until the ring is stopped or the pass has ended.
+ * A worker of the loader: one task that lasts as long as the loader does. Worker w of W makes the loader's batches w,
+ * w + W, …, each as soon as its slot is free, until the ring is stopped or the pass has ended.
  * Errors leave as data, since an error loses its class between threads.
  */
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { BatchMaker } from './maker.js';
-import type { BatchPlan } from './plan.js';
+import { type BatchPlan, stepOf } from './plan.js';
 import { Ring, Stopped } from './ring.js';
 
 export interface WorkerTask {
@@ -24,14 +24,15 @@ export default function fillSlots({ plan, control, module, memory, worker }: Wor
   const ring = new Ring(control, plan.slots, plan.workers);
   const maker = new BatchMaker(plan, module, memory, worker, ring);
   try {
-    for (let step = plan.startStep + worker; step < plan.endStep; step += plan.workers) {
+    for (let n = worker; stepOf(plan, n) < plan.endStep; n += plan.workers) {
+      const step = stepOf(plan, n);
       ring.noteStep(worker, step);
       maker.announce(step);
-      ring.waitUntilFree(step);
+      ring.waitUntilFree(n);
       const start = performance.now();
-      const counts = maker.make(step);
+      const counts = maker.make(step, n % plan.slots);
       ring.addBusy(worker, performance.now() - start);
-      ring.publish(step, counts);
+      ring.publish(n, counts);
     }
     maker.announceEnd();
     return undefined;

@@ -125,7 +125,9 @@ async function openShard(
   withLines: boolean,
 ): Promise<Shard> {
   await checkSize(file, entry.bytes);
-  const handle = await open(file, 'r');
+  const handle = await open(file, 'r').catch((cause) => {
+    throw damaged(file, 'a shard that can be read', cause.code, cause);
+  });
   try {
     const layout = await readLayout(handle, manifest.idType);
     const rows = await readRows(handle, layout);

@@ -5,11 +5,10 @@
  * The index is built once, by one pass over the offsets of the shards, and kept in a file beside them (in the user's cache
  * where that folder cannot be written to). Memory is 16 bytes a block: the rest is read where it lies.
  */
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { cacheFolder } from '../../cacheFolder.js';
 import { GalvaniError } from '../../errors.js';
-import { writeFileDurably } from '../../files.js';
+import { makePlaceFor, writeFileDurably } from '../../files.js';
 import { openShards, type Shard, type TokenDataset } from '../dataset.js';
 import { shardFileAt } from '../manifest.js';
 import { markHeldOut } from '../split.js';
@@ -39,8 +38,15 @@ export interface ExampleOptions {
   validationFraction: number;
 }
 
-/** Opens the index, and builds it first where there is none. @throws badInput if it holds no example. */
-export async function openExamples(dataset: TokenDataset, options: ExampleOptions): Promise<ExampleIndex> {
+/**
+ * Opens the index, and builds it first where there is none, in blocks of so many examples.
+ * @throws badInput if it holds no example.
+ */
+export async function openExamples(
+  dataset: TokenDataset,
+  options: ExampleOptions,
+  blockExamples = examplesPerBlock(options.sequenceLength),
+): Promise<ExampleIndex> {
   const origin: IndexOrigin = { manifestSha256: dataset.manifestSha256, ...options };
   const { kind, sequenceLength, split, validationFraction } = options;
   const name = `examples-${kind}-${sequenceLength}-${split}-${validationFraction}.index`;
@@ -50,7 +56,7 @@ export async function openExamples(dataset: TokenDataset, options: ExampleOption
     const index = await openFile(file, origin, dataset);
     if (index !== undefined) return index;
   }
-  const file = await build(places, dataset, origin);
+  const file = await build(places, dataset, origin, blockExamples);
   const { footer, table } = await readIndexFile(file);
   return indexOf(file, footer, table, dataset);
 }
@@ -76,24 +82,34 @@ function indexOf(file: string, footer: IndexFooter, table: BlockTable, dataset: 
 }
 
 /** @returns the file: beside the shards, or in the cache where nothing can be written there. */
-async function build(places: string[], dataset: TokenDataset, origin: IndexOrigin): Promise<string> {
-  const [beside, cached] = places;
+async function build(
+  [beside, cached]: string[],
+  dataset: TokenDataset,
+  origin: IndexOrigin,
+  blockExamples: number,
+): Promise<string> {
   try {
-    await writeFileDurably(beside, indexBytes(dataset, origin));
+    await writeFileDurably(beside, indexBytes(dataset, origin, blockExamples));
     return beside;
   } catch (error) {
-    const { code } = (error instanceof GalvaniError ? (error.cause ?? error) : error) as NodeJS.ErrnoException;
-    if (!['EACCES', 'EPERM', 'EROFS'].includes(code ?? '')) throw error;
-    await mkdir(path.dirname(cached), { recursive: true });
-    await writeFileDurably(cached, indexBytes(dataset, origin));
+    const isUnwritable =
+      error instanceof GalvaniError &&
+      error.stage === 'write' &&
+      ['EACCES', 'EPERM', 'EROFS'].includes((error.cause as NodeJS.ErrnoException).code ?? '');
+    if (!isUnwritable) throw error;
+    await makePlaceFor(cached);
+    await writeFileDurably(cached, indexBytes(dataset, origin, blockExamples));
     return cached;
   }
 }
 
 /** The file of the index, piece by piece. */
-async function* indexBytes(dataset: TokenDataset, origin: IndexOrigin): AsyncGenerator<Uint8Array> {
+async function* indexBytes(
+  dataset: TokenDataset,
+  origin: IndexOrigin,
+  blockExamples: number,
+): AsyncGenerator<Uint8Array> {
   const { kind, sequenceLength, split, validationFraction } = origin;
-  const blockExamples = examplesPerBlock(sequenceLength);
   const builder = new BlockBuilder(blockExamples, dataset.idBytes);
   const cutter = makeCutter(kind, builder, sequenceLength, blockExamples);
   const table = new TableWriter();
