@@ -6,9 +6,9 @@ import type { Planes } from './twin.js';
 const key = keyOfSeed(2024);
 
 /** Ids from 5 on, the smaller the more frequent, and about one special token ([PAD] … [MASK]) in a hundred. */
-export function makeDocuments(count: number, longest: number, vocabularySize: number): number[][] {
+export function makeDocuments(count: number, longest: number, vocabularySize: number, seed = 0): number[][] {
   return Array.from({ length: count }, (_, document) => {
-    const draw = (i: number) => drawWord(key, 0, document, i);
+    const draw = (i: number) => drawWord(key, 0, document, 2 ** 32 * seed + i);
     const length = 1 + integerOfWord(draw(0), longest);
     const ids = Array.from({ length }, (_, i) =>
       draw(3 * i + 1) % 100 === 0

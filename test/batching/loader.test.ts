@@ -16,7 +16,7 @@ import { GalvaniError } from '../../src/errors.js';
 import { keyOfSeed } from '../../src/random/philox.js';
 import { writeSyntheticDataset } from '../dataset/synthetic.js';
 import { makeDocuments, planesOf } from './documents.js';
-import { cutExamples, makePlanes, type Planes, special, type TwinSettings } from './twin.js';
+import { cutExamples, makePlanes, type Planes, RowTwin, special, type TwinSettings } from './twin.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-loader-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -75,8 +75,9 @@ test('batches of several epochs are those of the scalar twin, in 16- and 32-bit 
   const examples = cutExamples(documents, 24);
   const steps = Math.ceil((2.2 * examples.length) / 6);
   const twin = twinOf({ key: keyOfSeed(11), table });
+  const rows = new RowTwin([{ examples }], twin);
   for (const { step, planes } of await takeFrom(settings, steps)) {
-    assert.deepEqual(planes, makePlanes(examples, step, twin), `step ${step}`);
+    assert.deepEqual(planes, makePlanes(rows, step, twin), `step ${step}`);
   }
 
   const wide = path.join(scratch, 'wide');
@@ -100,8 +101,9 @@ test('batches of several epochs are those of the scalar twin, in 16- and 32-bit 
     masking: { ...defaultMasking, maskProb: 0.25 },
     table: undefined,
   };
+  const wideRows = new RowTwin([{ examples: cutExamples(wideDocuments, 128) }], wideTwin);
   for (const { step, planes } of await takeFrom(options, 30)) {
-    assert.deepEqual(planes, makePlanes(cutExamples(wideDocuments, 128), step, wideTwin), `step ${step}`);
+    assert.deepEqual(planes, makePlanes(wideRows, step, wideTwin), `step ${step}`);
   }
 });
 
@@ -129,8 +131,9 @@ test('every setting of masking and replacement comes through to the batches, and
     };
     for (const disallowCorrect of [false, true]) {
       const twin = twinOf({ ...parts, key: keyOfSeed(11), disallowCorrect });
+      const rows = new RowTwin([{ examples: cutExamples(documents, 24) }], twin);
       for (const { step, planes } of await takeFrom({ ...options, disallowCorrect }, 40)) {
-        assert.deepEqual(planes, makePlanes(cutExamples(documents, 24), step, twin), `step ${step}`);
+        assert.deepEqual(planes, makePlanes(rows, step, twin), `step ${step}`);
       }
     }
     const held = markHeldOut(0, documents.length, 0.25);
@@ -140,8 +143,9 @@ test('every setting of masking and replacement comes through to the batches, and
     );
     const pass: LoaderOptions = { ...options, disallowCorrect: true, split: 'validation', validationFraction: 0.25 };
     const twin = twinOf({ ...parts, key: keyOfSeed(0x76616c6964n), isPass: true, disallowCorrect: true });
+    const rows = new RowTwin([{ examples }], twin);
     for (const { step, planes } of await takeFrom(pass, 10_000)) {
-      assert.deepEqual(planes, makePlanes(examples, step, twin), `step ${step} of the pass`);
+      assert.deepEqual(planes, makePlanes(rows, step, twin), `step ${step} of the pass`);
     }
   }
 });
@@ -189,7 +193,8 @@ test('validation is one pass over the held-out documents, the same masks at any 
   const batches = await takeFrom(options, 10_000);
   assert.equal(batches.length, Math.ceil(examples.length / 6));
   const twin = twinOf({ key: keyOfSeed(0x76616c6964n), isPass: true, table });
-  for (const { step, planes } of batches) assert.deepEqual(planes, makePlanes(examples, step, twin));
+  const rows = new RowTwin([{ examples }], twin);
+  for (const { step, planes } of batches) assert.deepEqual(planes, makePlanes(rows, step, twin));
   assert.deepEqual(await takeFrom({ ...options, seed: 99, workers: 1 }, 10_000), batches);
 
   const rowsOf = (taken: typeof batches, plane: 'ids' | 'places' | 'seen' | 'given') =>
