@@ -1,7 +1,18 @@
 /** The index of examples, read back by another reader; and its file: kept, found again, mended, put elsewhere. */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -159,6 +170,40 @@ test('the file is made once and found again; another T, split or kind has anothe
   await verifyDataset(directory);
 });
 
+test('several may build one index at once, in a process or in two: all find the same', async () => {
+  const directory = await writeDocuments(documents, { shardTokens: 300 });
+  const dataset = await openDataset(directory);
+  const module = (name: string) => JSON.stringify(new URL(`../../src/dataset/${name}`, import.meta.url));
+  const script = `
+    import { openDataset } from ${module('dataset.js')};
+    import { openExamples } from ${module('examples/examples.js')};
+    const { examples, table } = await openExamples(await openDataset(process.argv[1]), ${JSON.stringify(options)});
+    console.log(examples, table.crcs.join());`;
+  const other = spawn(process.execPath, ['--input-type=module', '-e', script, directory]);
+  let printed = '';
+  other.stdout.on('data', (text) => {
+    printed += text;
+  });
+  const ended = once(other, 'close');
+  const indices = await Promise.all(Array.from({ length: 4 }, () => openExamples(dataset, options)));
+  await ended;
+  for (const { examples, table } of indices) assert.equal(printed, `${examples} ${table.crcs.join()}\n`);
+  assert.equal(readExamples(indices[0]).length, indices[0].examples);
+  assert.equal(readdirSync(directory).filter((name) => name.includes('.tmp')).length, 0);
+});
+
+test('a process that was killed while it built the index leaves the next one nothing to trip over', async () => {
+  const directory = await writeDocuments(documents);
+  const dataset = await openDataset(directory);
+  const { file } = await openExamples(dataset, options);
+  const bytes = readFileSync(file);
+  rmSync(file);
+  writeFileSync(`${file}.tmp-123`, bytes.subarray(0, 1000));
+  await openExamples(dataset, options);
+  assert.deepEqual(readFileSync(file), bytes);
+  await verifyDataset(directory);
+});
+
 test('an index that another dataset left, or that is damaged, is made again with the same bytes', async () => {
   const directory = await writeDocuments(documents);
   const dataset = await openDataset(directory);
@@ -182,6 +227,29 @@ test('an index that another dataset left, or that is damaged, is made again with
   assert.equal((await openExamples(other, options)).documents, 299);
 });
 
+/** Opens the index twice, in a process that may read and write what all may. It prints both files, or the error. */
+function openAsNobody(directory: string, cache: string) {
+  const module = (name: string) => JSON.stringify(new URL(`../../src/dataset/${name}`, import.meta.url));
+  const script = `
+    const { openDataset } = await import(${module('dataset.js')});
+    const { openExamples } = await import(${module('examples/examples.js')});
+    const open = async () => openExamples(await openDataset(${JSON.stringify(directory)}), ${JSON.stringify(options)});
+    try {
+      const [first, second] = [await open(), await open()];
+      console.log(JSON.stringify([first.file, second.file, second.examples]));
+    } catch (error) {
+      console.log(error.message);
+    }`;
+  // Root may do anything.
+  const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
+  return spawnSync(process.execPath, ['--input-type=module', '-e', script], {
+    ...user,
+    encoding: 'utf8',
+    cwd: '/',
+    env: { ...process.env, XDG_CACHE_HOME: cache },
+  });
+}
+
 test('where the folder of the dataset cannot be written to, the index is in the cache of the user', async () => {
   const directory = await writeDocuments(documents);
   const cache = path.join(scratch, 'cache');
@@ -189,26 +257,31 @@ test('where the folder of the dataset cannot be written to, the index is in the 
   chmodSync(scratch, 0o755);
   chmodSync(cache, 0o777);
   chmodSync(directory, 0o555);
-  const modules = ['dataset.js', 'examples/examples.js'].map(
-    (name) => new URL(`../../src/dataset/${name}`, import.meta.url),
-  );
-  const script = `
-    const [{ openDataset }, { openExamples }] = await Promise.all(${JSON.stringify(modules)}.map((url) => import(url)));
-    const open = async () => openExamples(await openDataset(${JSON.stringify(directory)}), ${JSON.stringify(options)});
-    const [first, second] = [await open(), await open()];
-    console.log(JSON.stringify([first.file, second.file, second.examples]));`;
-  // Root may write anywhere: be nobody.
-  const user = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
-  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
-    ...user,
-    encoding: 'utf8',
-    cwd: '/',
-    env: { ...process.env, XDG_CACHE_HOME: cache },
-  });
+  const { stdout, stderr } = openAsNobody(directory, cache);
   const [first, second, examples] = JSON.parse(stdout || `["${stderr}"]`);
   assert.ok(first.startsWith(path.join(cache, 'galvani', 'examples')), first);
   assert.equal(second, first);
   assert.equal(examples, (await openExamples(await openDataset(directory), options)).examples);
+});
+
+test('a shard that may not be read is named, and is no reason to build in the cache', async () => {
+  const directory = await writeDocuments(documents);
+  chmodSync(scratch, 0o755);
+  chmodSync(directory, 0o777);
+  chmodSync(path.join(directory, 'shard-00000.arrow'), 0o000);
+  const cache = path.join(scratch, 'unused');
+  const { stdout } = openAsNobody(directory, cache);
+  assert.match(stdout, /dataset: expected a shard that can be read, got EACCES \(.*shard-00000.arrow\)/);
+  assert.ok(!existsSync(cache));
+});
+
+test('where neither may be written to, that is said', async () => {
+  const directory = await writeDocuments(documents);
+  chmodSync(directory, 0o555);
+  const cache = path.join(scratch, 'closed');
+  mkdirSync(cache, 0o555);
+  const { stdout } = openAsNobody(directory, cache);
+  assert.match(stdout, /write: expected a place that may be written, got no permission \(.*closed/);
 });
 
 test('the two sides of the split share no document and lose none, whatever the fraction', async () => {
@@ -234,6 +307,24 @@ test('a document held out at one fraction is held out at every larger one', () =
   const more = markHeldOut(5, 10_000, 0.05);
   assert.ok(few.every((held, document) => held <= more[document]));
   assert.deepEqual(markHeldOut(0, 10_005, 0.02).subarray(5), few);
+});
+
+test('however many files are read, few stay open; one that was closed is read again', () => {
+  const files = Array.from({ length: 100 }, (_, i) => path.join(scratch, `file-${i}`));
+  for (const [i, file] of files.entries()) writeFileSync(file, Buffer.from([i]));
+  const openFiles = () => readdirSync('/dev/fd').length;
+  const before = openFiles();
+  const reader = new FileReader();
+  for (const order of [files, files.toReversed(), files]) {
+    for (const file of order) {
+      const byte = new Uint8Array(1);
+      reader.read(file, 0, 1, byte, 0);
+      assert.equal(byte[0], files.indexOf(file));
+    }
+    assert.equal(openFiles(), before + 32);
+  }
+  reader.close();
+  assert.equal(openFiles(), before);
 });
 
 test('a file that ends early is named with the offset', () => {
