@@ -12,3 +12,12 @@ export function release(arrays: Iterable<ArrayBufferView>): void {
   const buffers = [...arrays].flatMap(({ buffer }) => (buffer instanceof ArrayBuffer ? [buffer] : []));
   nowhere.postMessage(undefined, [...new Set(buffers)]);
 }
+
+/**
+ * Makes the garbage collector look soon: it does not count shared memory, so a process that makes little else would pile up
+ * what it has dropped (measured: 50 loaders of 11 MB in a row took 590 MB more, 30 with this). An array beyond the 64 MiB
+ * after which V8 looks, dropped at once; it is never touched, so no memory stands behind it.
+ */
+export function hintGarbage(): void {
+  new Uint8Array(2 ** 27);
+}

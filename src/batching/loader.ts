@@ -7,6 +7,7 @@
  */
 import { Piscina } from 'piscina';
 import { type ErrorParts, GalvaniError } from '../errors.js';
+import { hintGarbage } from '../release.js';
 import { compileKernels } from './kernels.js';
 import { checkOptions, type LoaderOptions } from './options.js';
 import { type BatchPlan, layOutMemory, type MemoryLayout, stepOf } from './plan.js';
@@ -176,7 +177,7 @@ export class Loader implements AsyncIterable<Batch> {
     }
   }
 
-  /** End the workers. Nothing is left running when it resolves. */
+  /** End the workers. Nothing is left running when it resolves; the memory goes when loader and batches are dropped. */
   close(): Promise<void> {
     this.closing ??= this.end();
     return this.closing;
@@ -189,6 +190,7 @@ export class Loader implements AsyncIterable<Batch> {
   private async end(): Promise<void> {
     this.ring.stop();
     await this.pool.destroy();
+    hintGarbage();
   }
 
   private start(task: WorkerTask): void {

@@ -58,6 +58,7 @@ export class OfficialCutter implements Cutter {
         stage: 'examples',
         expected: `a sequence length of at least ${shortestTarget} places for official examples`,
         got: `${sequenceLength}`,
+        where: 'sequenceLength',
         remedy: 'Take a longer one, or other examples.',
         kind: 'badInput',
       });
