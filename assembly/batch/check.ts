@@ -36,3 +36,20 @@ function largestLane(lanes: v128): u32 {
   const pairs = i32x4.max_u(lanes, v128.shuffle<i32>(lanes, lanes, 2, 3, 0, 1));
   return <u32>i32x4.extract_lane(i32x4.max_u(pairs, v128.shuffle<i32>(pairs, pairs, 1, 0, 3, 2)), 0);
 }
+
+/** Σ of n 32-bit words, modulo 2³²: reads each. */
+export function sumWords(source: usize, n: i32): i32 {
+  const end = source + (<usize>n << 2);
+  let lanes = i32x4.splat(0);
+  while (source + 16 <= end) {
+    lanes = i32x4.add(lanes, v128.load(source));
+    source += 16;
+  }
+  const pairs = i32x4.add(lanes, v128.shuffle<i32>(lanes, lanes, 2, 3, 0, 1));
+  let sum = i32x4.extract_lane(i32x4.add(pairs, v128.shuffle<i32>(pairs, pairs, 1, 0, 3, 2)), 0);
+  while (source < end) {
+    sum += load<i32>(source);
+    source += 4;
+  }
+  return sum;
+}

@@ -2,9 +2,37 @@
  * The rows of `ids`, from pieces of blocks (src/dataset/examples/blocks.ts): [CLS] before each segment, [SEP] behind each
  * part, [PAD] to the end.
  *
- *   rows     (B, 3) u32: address of the block's tokens, address of the row's first piece, pieces (0: a row of padding)
+ *   rows     (B, 3) u32: address of the block's tokens, address of its index (0: a row of padding), number of the example
+ *            in it; openRows makes of them: tokens, address of the row's first piece, pieces
  *   piece    place in the block's tokens u32; tokens | opening << 30: 0 segment, 1 second part, 2 goes on
  */
+
+/** Everything about all rows is asked for before any is copied, so that misses of the cache overlap. @returns nothing of use */
+export function openRows(rows: usize, B: i32, idBytes: i32): u32 {
+  const end = rows + 12 * <usize>B;
+  for (let row = rows; row < end; row += 12) {
+    const head = <usize>load<u32>(row, 4);
+    if (head == 0) {
+      store<u32>(row, 0, 8);
+      continue;
+    }
+    // Behind head and runs stand the firsts of n examples, one more, and the pieces.
+    const firsts = head + 16 + 20 * <usize>load<u32>(head, 4);
+    const pieces = firsts + ((<usize>load<u32>(head) + 1) << 2);
+    const own = firsts + (<usize>load<u32>(row, 8) << 2);
+    const first = load<u32>(own);
+    store<u32>(row, <u32>(pieces + (<usize>first << 3)), 4);
+    store<u32>(row, load<u32>(own, 4) - first, 8);
+  }
+  let touched: u32 = 0;
+  for (let row = rows; row < end; row += 12) {
+    if (load<u32>(row, 8) == 0) continue;
+    const piece = <usize>load<u32>(row, 4);
+    const source = <usize>load<u32>(row) + <usize>load<u32>(piece) * <usize>idBytes;
+    touched += load<u32>(source & ~63);
+  }
+  return touched;
+}
 
 /** What a row takes of a batch: its longest row decides how far all of them are filled up. */
 export function longestRow(rows: usize, B: i32): i32 {

@@ -9,9 +9,10 @@
  */
 export { philoxBlock, philoxWords } from '../philox';
 export { drawCached } from './cached';
-export { largestId } from './check';
+export { largestId, sumWords } from './check';
 export { drawWords } from './draws';
-export { gatherRows, longestRow } from './gather';
+export { gatherRows, longestRow, openRows } from './gather';
 export { maskRows } from './mask';
 export { drawNgrams } from './ngram';
+export { permuteRun } from './permute';
 export { drawReplacements, redrawCorrect } from './replace';

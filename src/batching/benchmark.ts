@@ -1,10 +1,12 @@
 /**
  * How fast batches are made, for `galvani bench batches`: the loader as training uses it, and a simulated device that
- * reads every plane of every batch and takes `deviceMs` for it.
+ * reads every plane of every batch and takes `deviceMs` for it; without one, the consumer reads them itself and gives the
+ * batch back at once.
  * Measured after a warm-up, in which the ring fills and the blocks in use are read; the cache of blocks is full, and resident
  * memory all that it will be, when two windows have been gone through.
  */
-import { SimulatedDevice } from './device.js';
+import { planesOf, SimulatedDevice } from './device.js';
+import { compileKernels, instantiateKernels } from './kernels.js';
 import { type Loader, openLoader } from './loader.js';
 import type { LoaderOptions } from './options.js';
 
@@ -15,7 +17,7 @@ export interface BatchBenchmarkOptions extends LoaderOptions {
   steps?: number;
   /** Batches before the measurement begins. Default 64. */
   warmUpSteps?: number;
-  /** How long the simulated device works on a batch, the reading of its planes included. Default 0: no longer than that. */
+  /** How long the simulated device works on a batch, the reading of its planes included. Default 0: there is no device. */
   deviceMs?: number;
 }
 
@@ -51,7 +53,7 @@ export async function measureBatches(options: BatchBenchmarkOptions): Promise<Ba
   const { seconds: mostSeconds = options.steps === undefined ? 3 : Number.POSITIVE_INFINITY, ...loaderOptions } =
     others;
   const loader = await openLoader(loaderOptions);
-  const device = new SimulatedDevice(loader.buffer, deviceMs);
+  const device = deviceMs > 0 ? await SimulatedDevice.open(loader.memory, deviceMs) : await openReader(loader.memory);
   try {
     await consume(loader, device, warmUpSteps, Number.POSITIVE_INFINITY);
     const stall = { ...loader.stall };
@@ -91,6 +93,23 @@ export async function measureBatches(options: BatchBenchmarkOptions): Promise<Ba
   }
 }
 
+/** Who takes the batches, and gives them back. */
+type Consumer = Pick<SimulatedDevice, 'submit' | 'settle' | 'close'>;
+
+/** This thread, which reads every plane at once. */
+async function openReader(memory: WebAssembly.Memory): Promise<Consumer> {
+  const { sumWords } = instantiateKernels(await compileKernels(), memory);
+  let sum = 0;
+  return {
+    async submit(batch) {
+      for (const { byteOffset, length } of planesOf(batch)) sum += sumWords(byteOffset, length);
+      batch.release();
+    },
+    settle: async () => sum,
+    close: async () => {},
+  };
+}
+
 interface Consumed {
   batches: number;
   tokens: number;
@@ -98,7 +117,7 @@ interface Consumed {
 }
 
 /** Until so many batches were taken or that time has come, whichever is first. */
-async function consume(loader: Loader, device: SimulatedDevice, most: number, until: number): Promise<Consumed> {
+async function consume(loader: Loader, device: Consumer, most: number, until: number): Promise<Consumed> {
   const consumed: Consumed = { batches: 0, tokens: 0, longestStallMs: 0 };
   while (consumed.batches < most && performance.now() < until) {
     const { waitedMs } = loader.stall;

@@ -75,8 +75,9 @@ export class BlockCache {
 
   /** Where in the shards the first token of an example lies, for a message. */
   describe(address: number, example: number): string {
-    const head = (address + this.layout.indexAt) / 4;
-    const piece = this.words[this.pieceAt(head, example)];
+    const head = this.indexAt(address) / 4;
+    const firsts = head + headWords + runWords * this.words[head + 1];
+    const piece = this.words[firsts + this.words[head] + 1 + pieceWords * this.words[firsts + example]];
     let before = 0;
     for (let run = 0; ; run++) {
       const [shard, first, tokens] = this.words.subarray(head + headWords + runWords * run);
@@ -85,24 +86,13 @@ export class BlockCache {
     }
   }
 
-  /** Write what the kernel needs of an example: tokens, first piece, pieces. */
-  describeRow(address: number, example: number, row: number): void {
-    const { words } = this;
-    const head = (address + this.layout.indexAt) / 4;
-    const firsts = head + headWords + runWords * words[head + 1] + example;
-    words[row] = address;
-    words[row + 1] = 4 * this.pieceAt(head, example);
-    words[row + 2] = words[firsts + 1] - words[firsts];
+  /** Where the index's part of a block begins. */
+  indexAt(address: number): number {
+    return address + this.layout.indexAt;
   }
 
   close(): void {
     this.reader.close();
-  }
-
-  /** Word index of an example's first piece. */
-  private pieceAt(head: number, example: number): number {
-    const firsts = head + headWords + runWords * this.words[head + 1];
-    return firsts + this.words[head] + 1 + pieceWords * this.words[firsts + example];
   }
 
   private claim(place: number, state: number, loaded: number, block: number): void {

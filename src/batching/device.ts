@@ -1,7 +1,7 @@
 /**
  * A simulated device for `galvani bench batches`: a thread of its own that reads every plane of every batch where it
- * lies, as an engine's thread does, sums all values so that none can be skipped, and is busy with a batch for `deviceMs`,
- * the reading included. Up to two batches are in flight, so that it finds the next one when it has done one.
+ * lies, as an engine's thread does, sums all values so that none can be skipped (by a kernel, as fast as memory allows), and
+ * is busy with a batch for `deviceMs`, the reading included. Up to two batches are in flight, so that it finds the next one when it has done one.
  *
  *   control  [0] batches submitted │ [1] batches consumed │ [2] Σ of all values read, modulo 2³²
  *            then for each in flight: planes, and (byte offset, values) of each
@@ -9,13 +9,15 @@
  * The class is what the main thread has; below it stands what the thread does.
  */
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
+import { compileKernels, instantiateKernels } from './kernels.js';
 import type { Batch } from './loader.js';
 
 interface DeviceData {
   readonly thread: 'simulated device';
   readonly control: Int32Array;
+  readonly module: WebAssembly.Module;
   /** Of the ring, in which all planes lie. */
-  readonly buffer: ArrayBufferLike;
+  readonly memory: WebAssembly.Memory;
   readonly deviceMs: number;
 }
 
@@ -36,9 +38,13 @@ export class SimulatedDevice {
   #batches = 0;
   #last = Promise.resolve();
 
-  /** buffer: that of every plane of every batch that it will be given. */
-  constructor(buffer: ArrayBufferLike, deviceMs: number) {
-    const data: DeviceData = { thread: 'simulated device', control: this.#control, buffer, deviceMs };
+  /** memory: that of every plane of every batch that it will be given. */
+  static async open(memory: WebAssembly.Memory, deviceMs: number): Promise<SimulatedDevice> {
+    return new SimulatedDevice(await compileKernels(), memory, deviceMs);
+  }
+
+  private constructor(module: WebAssembly.Module, memory: WebAssembly.Memory, deviceMs: number) {
+    const data: DeviceData = { thread: 'simulated device', control: this.#control, module, memory, deviceMs };
     this.#thread = new Worker(new URL(import.meta.url), { workerData: data });
     this.#thread.once('error', (error) => {
       this.#failure = error;
@@ -48,7 +54,7 @@ export class SimulatedDevice {
   /** Resolves when it is in flight, and there is room for another; it is given back when it has been consumed. */
   async submit(batch: Batch): Promise<void> {
     const number = this.#batches++;
-    const planes = Object.values(batch).filter((value): value is Int32Array => value instanceof Int32Array);
+    const planes = planesOf(batch);
     const entry = entryAt(number);
     this.#control[entry] = planes.length;
     for (const [i, { byteOffset, length }] of planes.entries()) {
@@ -85,12 +91,16 @@ export class SimulatedDevice {
   }
 }
 
+export function planesOf(batch: Batch): Int32Array[] {
+  return Object.values(batch).filter((value): value is Int32Array => value instanceof Int32Array);
+}
+
 function entryAt(batch: number): number {
   return 3 + (batch % mostInFlight) * entryWords;
 }
 
-function consume({ control, buffer, deviceMs }: DeviceData): void {
-  const views = new Map<number, Int32Array>();
+function consume({ control, module, memory, deviceMs }: DeviceData): void {
+  const { sumWords } = instantiateKernels(module, memory);
   const clock = new Int32Array(new SharedArrayBuffer(4));
   for (let batch = 0; ; batch++) {
     // In a loop: the wake-up of the last batch may come when it has been consumed already.
@@ -99,25 +109,13 @@ function consume({ control, buffer, deviceMs }: DeviceData): void {
     const entry = entryAt(batch);
     for (let i = 0; i < control[entry]; i++) {
       const address = control[entry + 1 + 2 * i] >>> 0;
-      const length = control[entry + 2 + 2 * i];
-      let view = views.get(address);
-      if (view?.length !== length) {
-        view = new Int32Array(buffer, address, length);
-        views.set(address, view);
-      }
-      control[sum] += addUp(view);
+      control[sum] += sumWords(address, control[entry + 2 + 2 * i]);
     }
     const left = start + deviceMs - performance.now();
     if (left > 0) Atomics.wait(clock, 0, 0, left);
     Atomics.store(control, consumed, batch + 1);
     Atomics.notify(control, consumed);
   }
-}
-
-function addUp(values: Int32Array): number {
-  let total = 0;
-  for (let i = 0; i < values.length; i++) total = (total + values[i]) | 0;
-  return total;
 }
 
 if (!isMainThread && workerData?.thread === 'simulated device') consume(workerData);

@@ -12,6 +12,8 @@ export interface BatchKernels {
     step: number,
     stream: number,
   ): number;
+  permuteRun(out: number, first: number, count: number, n: number, a: number, b: number, keys: number): void;
+  openRows(rows: number, B: number, idBytes: number): number;
   longestRow(rows: number, B: number): number;
   gatherRows(
     rows: number,
@@ -26,6 +28,7 @@ export interface BatchKernels {
     sep: number,
     pad: number,
   ): number;
+  sumWords(source: number, words: number): number;
   largestId(source: number, tokens: number, idBytes: number): number;
   maskRows(
     ids: number,

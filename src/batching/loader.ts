@@ -12,7 +12,7 @@ import { compileKernels } from './kernels.js';
 import { checkOptions, type LoaderOptions } from './options.js';
 import { type BatchPlan, layOutMemory, type MemoryLayout, stepOf } from './plan.js';
 import { planBatches } from './planning.js';
-import { controlWords, Ring } from './ring.js';
+import { briefMs, controlWords, Ring } from './ring.js';
 import { makeTables, placeTables } from './tables.js';
 import type { WorkerAnswer, WorkerTask } from './worker.js';
 
@@ -74,13 +74,16 @@ export class Loader implements AsyncIterable<Batch> {
   /** Batches asked for so far. */
   private taken = 0;
   private failure: GalvaniError | undefined;
+  /** The failure was told. */
+  private isBroken = false;
   private closing: Promise<void> | undefined;
 
   /** Use openLoader. */
   constructor(
     private readonly plan: BatchPlan,
     layout: MemoryLayout,
-    memory: WebAssembly.Memory,
+    /** Shared; all planes lie in it. */
+    readonly memory: WebAssembly.Memory,
     module: WebAssembly.Module,
     private readonly waitLimitMs: number,
   ) {
@@ -129,11 +132,6 @@ export class Loader implements AsyncIterable<Batch> {
     return this.plan.slots;
   }
 
-  /** The shared memory that all planes lie in. */
-  get buffer(): ArrayBufferLike {
-    return this.ring.control.buffer;
-  }
-
   /** (W) how long each worker has been making batches, in microseconds modulo 2³². */
   busyMicroseconds(): Uint32Array {
     return this.ring.busyMicroseconds();
@@ -145,7 +143,8 @@ export class Loader implements AsyncIterable<Batch> {
   }
 
   /**
-   * The batch of the next step, or undefined behind the end of a pass or after close().
+   * The batch of the next step, or undefined behind the end of a pass or after close(). Batches that were whole before
+   * something went wrong are still yielded.
    * @throws what went wrong in a worker, or `tryAgain` when the wait was too long; from then on, at every call.
    */
   async next(): Promise<Batch | undefined> {
@@ -153,15 +152,21 @@ export class Loader implements AsyncIterable<Batch> {
     const isBehindEnd = stepOf(this.plan, n) >= this.plan.endStep;
     const filled = this.ring.countFilled(n);
     const start = performance.now();
+    // Wait briefly for half a ring, as workers do, then for the one that is needed.
+    let until = this.lastOfHalf(n);
     while (!isBehindEnd && !this.ring.isFilled(n)) {
-      if (this.failure) throw this.failure;
+      if (this.failure) {
+        this.isBroken = true;
+        throw this.failure;
+      }
       if (this.closing) return undefined;
       const leftMs = this.waitLimitMs - (performance.now() - start);
       if (leftMs <= 0) this.fail(this.late(n));
-      else await this.ring.waitForChange(n, leftMs);
+      else await this.ring.waitForChange(until, until === n ? leftMs : briefMs);
+      until = n;
     }
-    if (this.failure) throw this.failure;
-    if (this.closing || isBehindEnd) return undefined;
+    if (this.isBroken) throw this.failure;
+    if (isBehindEnd || (this.closing && !this.failure)) return undefined;
     this.stall.waitedMs += performance.now() - start;
     this.stall.batches++;
     this.stall.filledSlots += filled;
@@ -191,6 +196,14 @@ export class Loader implements AsyncIterable<Batch> {
     this.ring.stop();
     await this.pool.destroy();
     hintGarbage();
+  }
+
+  /** The last batch of half a ring from batch n on, or of the pass. */
+  private lastOfHalf(n: number): number {
+    const { slots, endStep } = this.plan;
+    let last = n + Math.floor(slots / 2) - 1;
+    while (last > n && stepOf(this.plan, last) >= endStep) last--;
+    return last;
   }
 
   private start(task: WorkerTask): void {

@@ -2,7 +2,7 @@
  * Makes the batch of any step in a slot of the shared memory: gathers its rows, masks them, draws replacements.
  * Everything about it is a pure function of (plan, step); which worker does it, and when, changes nothing.
  */
-import { CorpusOrder, type Order, ShuffledOrder } from '../dataset/order.js';
+import { CorpusOrder, type Order, type PermuteRun, ShuffledOrder } from '../dataset/order.js';
 import { GalvaniError } from '../errors.js';
 import { streams } from '../random/streams.js';
 import { BlockCache } from './blockCache.js';
@@ -95,7 +95,25 @@ export class BatchMaker {
   private orderOf({ index, windowBlocks }: Source, number: number): Order {
     return this.plan.isPass
       ? new CorpusOrder(index.blockExamples, windowBlocks)
-      : new ShuffledOrder(index.examples, index.blockExamples, windowBlocks, this.plan.key, number);
+      : new ShuffledOrder(
+          index.examples,
+          index.blockExamples,
+          windowBlocks,
+          this.plan.key,
+          number,
+          this.permuteRun(number),
+        );
+  }
+
+  /** By the kernel, as many at a time as a batch has rows. */
+  private permuteRun(source: number): PermuteRun {
+    const { images, keys } = this.scratch.permutations[source];
+    return ({ n, a, b, roundKeys }, first, most) => {
+      const count = Math.min(most, this.plan.B);
+      this.words.set(roundKeys, keys / 4);
+      this.kernels.permuteRun(images, first, count, n, a, b, keys);
+      return new Uint32Array(this.words.buffer, images, count);
+    };
   }
 
   /** Examples of a source before a step. */
@@ -114,14 +132,18 @@ export class BatchMaker {
         this.words[this.scratch.ngramTables / 4 + row] = this.layout.ngrams[dataset];
       }
       if (this.plan.isPass && own >= sources[dataset].index.examples) {
-        this.words[at + 2] = 0; // behind the end of the pass
+        this.words[at + 1] = 0; // behind the end of the pass
         continue;
       }
       const order = this.orders[dataset];
       order.find(own);
       const cache = this.caches[dataset];
-      cache.describeRow(cache.get(order.window, order.slot, order.block), order.example, at);
+      const address = cache.get(order.window, order.slot, order.block);
+      this.words[at] = address;
+      this.words[at + 1] = cache.indexAt(address);
+      this.words[at + 2] = order.example;
     }
+    this.kernels.openRows(this.scratch.rows, B, sources[0].index.idBytes);
   }
 
   /** Places of the batch's rows. */

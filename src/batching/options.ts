@@ -60,7 +60,7 @@ export interface LoaderOptions {
   disallowCorrect?: boolean;
   /** Threads that make batches. Default 1. */
   workers?: number;
-  /** R, batches in the ring. Default: 4 a worker, at least 8. */
+  /** R, batches in the ring. Default: 8 a worker, at least 16. */
   slots?: number;
   /** The first step to yield. Default 0. */
   startStep?: number;

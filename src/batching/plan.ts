@@ -99,6 +99,8 @@ export interface WorkerLayout {
   weights: number;
   scratch: number;
   rows: number;
+  /** Of each source: images of a permutation, B u32 and 3 more, and its 8 round keys. */
+  permutations: { images: number; keys: number }[];
 }
 
 export interface MemoryLayout {
@@ -177,6 +179,7 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
     weights: candidates ? reserve(8 * (candidates.topK + 1)) : 0,
     scratch: reserve(8 * T),
     rows: reserve(12 * B),
+    permutations: plan.sources.map(() => ({ images: reserve(4 * (B + 3)), keys: reserve(32) })),
   }));
   if (bytes > 2 ** 32) {
     throw new GalvaniError({

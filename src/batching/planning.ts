@@ -72,7 +72,7 @@ export async function planBatches(options: LoaderOptions): Promise<Planned> {
     startStep,
     stepStride,
     endStep: isPass ? Math.ceil(examples / batchSize) : Number.POSITIVE_INFINITY,
-    slots: options.slots ?? Math.max(8, 4 * workers),
+    slots: options.slots ?? Math.max(16, 8 * workers),
     workers,
   };
   return { plan, data, vocabulary };

@@ -1,25 +1,31 @@
 /**
- * The ring: the loader's batch n goes into slot n mod R, counted from 0 whatever step it is of. One int32 a slot, its turn,
- * says whose it is:
+ * The ring: the loader's batch n goes into slot n mod R, counted from 0 whatever step it is of. Workers take the next batch
+ * that nobody has taken. One int32 a slot, its turn, says whose it is:
  *
- *   turn = 2 ⌊n / R⌋      free: the worker of batch n may fill it
+ *   turn = 2 ⌊n / R⌋      free: the worker that took batch n may fill it
  *   turn = 2 ⌊n / R⌋ + 1  filled: the consumer may take it, and gives it back by adding 1
  *
  * Turns only grow, so neither side can mistake an old batch for a new one. The side that writes the planes does so
  * before it moves the turn (Atomics orders the two), and wakes the other.
  *
- *   control  [0] stop flag │ turns (R) │ masked counts (R) │ token counts (R) │ widths (R) │ steps of the workers (W) │
- *            microseconds that the workers were busy (W), counted modulo 2³²
+ *   control  [0] stop flag │ [1] next batch to take │ turns (R) │ masked counts (R) │ token counts (R) │ widths (R) │
+ *            steps of the workers (W) │ microseconds that the workers were busy (W), counted modulo 2³²
  */
+
+/** Before the turns. */
+const headWords = 2;
 
 /** Longest sleep before the stop flag is looked at again, should a wake-up get lost. */
 export const sleepMs = 100;
+
+/** How long either side waits for more than the one batch that it needs. */
+export const briefMs = 1;
 
 /** Ends a worker's step when the ring was stopped meanwhile. */
 export class Stopped extends Error {}
 
 export function controlWords(slots: number, workers: number): number {
-  return 1 + 4 * slots + 2 * workers;
+  return headWords + 4 * slots + 2 * workers;
 }
 
 /** What a filled slot says beside its planes. */
@@ -39,15 +45,33 @@ export class Ring {
     readonly workers: number,
   ) {}
 
-  /** In a worker: sleep until the slot of batch n is free. @throws Stopped */
+  /** In a worker: the next batch to make; nobody else makes it. */
+  take(): number {
+    return Atomics.add(this.control, 1, 1);
+  }
+
+  /**
+   * In a worker: sleep until the slot of batch n is free, and half of the ring is, or briefly: if each side woke the other
+   * for every batch, that would take as long as making one. @throws Stopped
+   */
   waitUntilFree(n: number): void {
-    const index = this.turnIndex(n);
-    for (;;) {
+    const later = n + Math.floor(this.slots / 2);
+    while (!this.isFree(n)) {
       this.throwIfStopped();
-      const turn = Atomics.load(this.control, index);
-      if (turn === this.freeTurn(n)) return;
-      Atomics.wait(this.control, index, turn, sleepMs);
+      if (this.isFree(later)) this.sleep(n, sleepMs);
+      else this.sleep(later, briefMs);
     }
+    this.throwIfStopped();
+  }
+
+  private isFree(n: number): boolean {
+    return Atomics.load(this.control, this.turnIndex(n)) === this.freeTurn(n);
+  }
+
+  /** Until the slot of batch n is free, or in time. */
+  private sleep(n: number, ms: number): void {
+    const turn = Atomics.load(this.control, this.turnIndex(n));
+    if (turn !== this.freeTurn(n)) Atomics.wait(this.control, this.turnIndex(n), turn, ms);
   }
 
   throwIfStopped(): void {
@@ -57,9 +81,9 @@ export class Ring {
   /** In a worker: the planes of batch n are whole. */
   publish(n: number, { maskedCount, tokenCount, width }: SlotCounts): void {
     const slot = n % this.slots;
-    this.control[1 + this.slots + slot] = maskedCount;
-    this.control[1 + 2 * this.slots + slot] = tokenCount;
-    this.control[1 + 3 * this.slots + slot] = width;
+    this.control[headWords + this.slots + slot] = maskedCount;
+    this.control[headWords + 2 * this.slots + slot] = tokenCount;
+    this.control[headWords + 3 * this.slots + slot] = width;
     this.advance(n, this.freeTurn(n) + 1);
   }
 
@@ -90,7 +114,7 @@ export class Ring {
 
   counts(n: number): SlotCounts {
     const [maskedCount, tokenCount, width] = [1, 2, 3].map(
-      (part) => this.control[1 + part * this.slots + (n % this.slots)],
+      (part) => this.control[headWords + part * this.slots + (n % this.slots)],
     );
     return { maskedCount, tokenCount, width };
   }
@@ -102,11 +126,11 @@ export class Ring {
 
   /** What a worker is at, for the error message should it die. */
   noteStep(worker: number, step: number): void {
-    this.control[1 + 4 * this.slots + worker] = step;
+    this.control[headWords + 4 * this.slots + worker] = step;
   }
 
   stepOf(worker: number): number {
-    return this.control[1 + 4 * this.slots + worker];
+    return this.control[headWords + 4 * this.slots + worker];
   }
 
   /** In a worker: it took so long to make a batch. */
@@ -128,7 +152,7 @@ export class Ring {
 
   /** Wake all who wait, on both sides. */
   wake(): void {
-    for (let slot = 0; slot < this.slots; slot++) Atomics.notify(this.control, 1 + slot);
+    for (let slot = 0; slot < this.slots; slot++) Atomics.notify(this.control, headWords + slot);
   }
 
   private advance(n: number, turn: number): void {
@@ -138,11 +162,11 @@ export class Ring {
   }
 
   private busyIndex(worker: number): number {
-    return 1 + 4 * this.slots + this.workers + worker;
+    return headWords + 4 * this.slots + this.workers + worker;
   }
 
   private turnIndex(n: number): number {
-    return 1 + (n % this.slots);
+    return headWords + (n % this.slots);
   }
 
   private freeTurn(n: number): number {

@@ -1,6 +1,6 @@
 /**
- * A worker of the loader: one task that lasts as long as the loader does. Worker w of W makes the loader's batches w,
- * w + W, …, each as soon as its slot is free, until the ring is stopped or the pass has ended.
+ * A worker of the loader: one task that lasts as long as the loader does. It takes the next batch that nobody has taken and
+ * makes it as soon as its slot is free, again and again, until the ring is stopped or the pass has ended.
  * Errors leave as data, since an error loses its class between threads.
  */
 import { type ErrorParts, GalvaniError } from '../errors.js';
@@ -24,7 +24,7 @@ export default function fillSlots({ plan, control, module, memory, worker }: Wor
   const ring = new Ring(control, plan.slots, plan.workers);
   const maker = new BatchMaker(plan, module, memory, worker, ring);
   try {
-    for (let n = worker; stepOf(plan, n) < plan.endStep; n += plan.workers) {
+    for (let n = ring.take(); stepOf(plan, n) < plan.endStep; n = ring.take()) {
       const step = stepOf(plan, n);
       ring.noteStep(worker, step);
       maker.announce(step);

@@ -70,7 +70,7 @@ Examples:
     .option('--workers <n>', 'threads that make batches', parseCount, 1)
     .option(
       '--device-ms <ms>',
-      'what the simulated device takes a batch (default: as long as it reads)',
+      'what a simulated device takes a batch (default: none, batches are read and given back)',
       parseAmount,
       0,
     )

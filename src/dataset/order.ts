@@ -29,6 +29,14 @@ export interface Order {
   blockAt(window: number, slot: number): number;
 }
 
+/**
+ * Images of `count` or fewer consecutive indices of [0, n), from `first` on, for who can make several at once; valid until
+ * the next call.
+ */
+export type PermuteRun = (permutation: Permutation, first: number, count: number) => ArrayLike<number>;
+
+const permuteOne: PermuteRun = (permutation, first) => [permute(permutation, first)];
+
 export class ShuffledOrder implements Order {
   window = -1;
   slot = 0;
@@ -47,6 +55,11 @@ export class ShuffledOrder implements Order {
   private start = 0;
   private end = 0;
   private exampleOrder!: Permutation;
+  /** The blocks of the window. */
+  private readonly windowOrder: Int32Array;
+  /** Images of the positions from `runStart` on, as far as they are known. */
+  private run: ArrayLike<number> = [];
+  private runStart = 0;
 
   constructor(
     readonly examples: number,
@@ -56,21 +69,29 @@ export class ShuffledOrder implements Order {
     private readonly key: Key,
     /** Number of the dataset in a mixture: each has an order of its own. */
     private readonly dataset = 0,
+    private readonly permuteRun = permuteOne,
   ) {
     this.blocks = Math.ceil(examples / blockExamples);
     this.windowsPerEpoch = Math.ceil(this.blocks / windowBlocks);
     this.missing = this.blocks * blockExamples - examples;
+    this.windowOrder = new Int32Array(Math.ceil(this.blocks / this.windowsPerEpoch));
   }
 
   find(position: number): void {
     if (position < this.start || position >= this.end) this.enter(position);
-    let inWindow = permute(this.exampleOrder, position - this.start);
+    let ahead = position - this.runStart;
+    if (ahead < 0 || ahead >= this.run.length) {
+      this.run = this.permuteRun(this.exampleOrder, position - this.start, this.end - position);
+      this.runStart = position;
+      ahead = 0;
+    }
+    let inWindow = this.run[ahead];
     const shortEnd = (this.shortPlace - this.firstPlace + 1) * this.blockExamples - this.missing;
     // Behind the short block, count as if it were whole.
     if (shortEnd > 0 && inWindow >= shortEnd) inWindow += this.missing;
     this.slot = Math.floor(inWindow / this.blockExamples);
     this.example = inWindow - this.slot * this.blockExamples;
-    this.block = permute(this.blockOrder, this.firstPlace + this.slot);
+    this.block = this.windowOrder[this.slot];
   }
 
   /** The example at a position. */
@@ -113,6 +134,9 @@ export class ShuffledOrder implements Order {
     this.firstPlace = this.placeOf(inEpoch);
     this.start = epoch * this.examples + this.examplesBefore(inEpoch);
     this.end = epoch * this.examples + this.examplesBefore(inEpoch + 1);
+    const blocks = this.placeOf(inEpoch + 1) - this.firstPlace;
+    for (let slot = 0; slot < blocks; slot++) this.windowOrder[slot] = permute(this.blockOrder, this.firstPlace + slot);
+    this.run = [];
     const firstDraw = this.dataset * 2 ** 40 + inEpoch * permutationRounds;
     this.exampleOrder = keyedPermutation(this.end - this.start, this.key, streams.exampleOrder, epoch, firstDraw);
   }

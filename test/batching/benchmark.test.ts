@@ -43,7 +43,7 @@ test('a device of 5 ms a batch is never short of batches, and reads every value 
   assert.ok(figures.longestStallMs <= figures.stalledMs && figures.stalledMs <= 1000 * figures.seconds);
 
   const loader = await openLoader(settings);
-  const device = new SimulatedDevice(loader.buffer, 0);
+  const device = await SimulatedDevice.open(loader.memory, 0);
   let expected = 0;
   for (let step = 0; step < 40; step++) {
     const batch = (await loader.next())!;

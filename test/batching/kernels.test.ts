@@ -4,7 +4,8 @@ import { before, test } from 'node:test';
 import fc from 'fast-check';
 import { buildAliasTable } from '../../src/batching/frequency.js';
 import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
-import { drawWords, keyOfSeed } from '../../src/random/philox.js';
+import { keyedPermutation, permute } from '../../src/random/permutation.js';
+import { drawWord, drawWords, keyOfSeed } from '../../src/random/philox.js';
 import { special } from './twin.js';
 
 const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
@@ -60,6 +61,9 @@ function expectedRow(row: Row, T: number, S: number, pad: number) {
   return { length: ids.length, ids: fill(ids, T, pad), lengths: fill(lengths, S, 0), seconds: fill(seconds, S, 0) };
 }
 
+/** Runs of the block, which no kernel reads. */
+const runs = 3;
+
 /** Gather rows of pieces that lie one behind the other, each `shift` ids off; checks what stands around the planes. */
 function assertGathered(rows: Row[], idBytes: 2 | 4, T: number, S: number, shift: number): void {
   const { cls, sep } = special;
@@ -68,15 +72,22 @@ function assertGathered(rows: Row[], idBytes: 2 | 4, T: number, S: number, shift
   const ids = rows.flat().flatMap(({ ids }) => [...Array<number>(shift).fill(7), ...ids]);
   if (idBytes === 2) new Uint16Array(memory.buffer, at.source, ids.length).set(ids);
   else new Uint32Array(memory.buffer, at.source, ids.length).set(ids);
-  let [place, piece] = [0, at.pieces / 4];
+  // A block's index: rows of padding are not in it.
+  const head = at.pieces / 4;
+  const firsts = head + 4 + 5 * runs;
+  let [place, piece, example] = [0, 0, 0];
+  words.set([rows.length, runs, rows.flat().length, ids.length], head);
   for (const [number, row] of rows.entries()) {
-    words.set([at.source, 4 * piece, row.length], at.rows / 4 + 3 * number);
+    words.set([at.source, row.length === 0 ? 0 : at.pieces, example], at.rows / 4 + 3 * number);
+    if (row.length > 0) words[firsts + example++] = piece;
     for (const { opening, ids } of row) {
-      words[piece++] = place + shift;
-      words[piece++] = ids.length | (opening << 30);
+      words[firsts + rows.length + 1 + 2 * piece] = place + shift;
+      words[firsts + rows.length + 2 + 2 * piece] = ids.length | (opening << 30);
+      piece++;
       place += shift + ids.length;
     }
   }
+  words.fill(piece, firsts + example, firsts + rows.length + 1);
   const guard = 8;
   const planes = [
     { address: at.ids, length: B * T },
@@ -86,6 +97,7 @@ function assertGathered(rows: Row[], idBytes: 2 | 4, T: number, S: number, shift
   for (const { address, length } of planes) words.fill(-7, address / 4 - guard, address / 4 + length + guard);
   const expected = rows.map((row) => expectedRow(row, T, S, pad));
   const longest = Math.max(...expected.map(({ length }) => length));
+  kernels.openRows(at.rows, B, idBytes);
   assert.equal(kernels.longestRow(at.rows, B), longest);
   const total = kernels.gatherRows(at.rows, B, S, T, idBytes, at.ids, at.lengths, at.seconds, cls, sep, pad);
   assert.equal(
@@ -132,6 +144,25 @@ test('segments, second parts and pieces that go on stand as the rules say', () =
     }),
     { seed: 4, numRuns: 1000 },
   );
+});
+
+test('images of a permutation are those of the plain one, for every small n, from any index, and up to 2^32', () => {
+  const key = keyOfSeed(12);
+  const out = at.ids;
+  const check = (n: number, first: number, count: number, step: number) => {
+    const permutation = keyedPermutation(n, key, 6, step);
+    words.set(permutation.roundKeys, at.rows / 4);
+    kernels.permuteRun(out, first, count, n, permutation.a, permutation.b, at.rows);
+    const expected = Array.from({ length: count }, (_, i) => permute(permutation, first + i));
+    assert.deepEqual(Array.from(new Uint32Array(memory.buffer, out, count)), expected, `n ${n}, from ${first}`);
+  };
+  for (let n = 1; n <= 300; n++) check(n, 0, n, n);
+  for (const n of [65_535, 65_536, 65_537, 4161 * 30, 2 ** 31 - 1, 2 ** 31 + 5, 2 ** 32 - 1]) {
+    for (let i = 0; i < 200; i++) {
+      const first = i === 0 ? n - 9 : Math.floor((drawWord(key, 0, n % 1000, i) / 2 ** 32) * (n - 9));
+      check(n, first, 1 + (i % 9), i);
+    }
+  }
 });
 
 test('the largest id is found wherever it stands', () => {

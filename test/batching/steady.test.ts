@@ -29,7 +29,7 @@ test('10,000 steps leave heap, resident memory and open files as they were', asy
   // Room for eight blocks, two windows of four.
   const options = { data, batchSize: 64, sequenceLength: T, cacheBytes: 14_000_000, workers: 2 };
   const loader = await openLoader(options);
-  const device = new SimulatedDevice(loader.buffer, 0);
+  const device = await SimulatedDevice.open(loader.memory, 0);
   const take = async (steps: number) => {
     for (let step = 0; step < steps; step++) await device.submit((await loader.next())!);
     await device.settle();
