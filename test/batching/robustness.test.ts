@@ -198,7 +198,7 @@ test('workers that wait for a block whose reader died wait no longer than the lo
   const claimed = async () => {
     const loader = await openLoader(options);
     // Before a worker has begun: the only block is being read, by nobody.
-    Atomics.store(new Int32Array(loader.buffer), states / 4, 2);
+    Atomics.store(new Int32Array(loader.memory.buffer), states / 4, 2);
     return loader;
   };
   const threads: Worker[] = [];
