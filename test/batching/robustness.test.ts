@@ -326,7 +326,7 @@ test('the memory of loaders that are closed is given back: 50 in a row take what
     for (let i = 0; i < 50; i++) {
       const loader = await openLoader({ data: process.argv[1], batchSize: 256, sequenceLength: 512, slots: 16 });
       for (let k = 0; k < 16; k++) (await loader.next()).release();
-      bytes = loader.buffer.byteLength;
+      bytes = loader.memory.buffer.byteLength;
       await loader.close();
       rss.push(process.memoryUsage().rss);
     }
