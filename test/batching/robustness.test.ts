@@ -286,6 +286,19 @@ test('nothing is left of a loader: after close(), an error, or a consumer that t
       await loader.close();
     },
     async () => {
+      const threads: Worker[] = [];
+      const note = (thread: Worker) => threads.push(thread);
+      process.on('worker', note);
+      const loader = await openLoader({ ...settings, data, workers: 3 });
+      (await loader.next())!.release();
+      process.off('worker', note);
+      await threads[2].terminate();
+      await assert.rejects(async () => {
+        for (;;) (await loader.next())!.release();
+      }, /a worker that makes batches/);
+      await loader.close();
+    },
+    async () => {
       const loader = await openLoader({ ...settings, data, slots: 2, waitLimitMs: 50 });
       for (let i = 0; i < 2; i++) await loader.next();
       await assert.rejects(loader.next(), /given back/);
