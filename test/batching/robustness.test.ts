@@ -184,8 +184,8 @@ test('a disk that does not answer is an error in time', async () => {
   const shard = path.join(directory, 'shard-00000.arrow');
   renameSync(shard, `${shard}.real`);
   execFileSync('mkfifo', [shard]);
-  const loader = await openLoader({ ...settings, data: dataset, workers: 3, waitLimitMs: 300 });
-  await rejects(loader.next(), 'tryAgain', /batch: expected a batch within 300 ms, got none \(step 0\)\. Is the disk/);
+  const loader = await openLoader({ ...settings, data: dataset, workers: 3, waitLimitMs: 700 });
+  await rejects(loader.next(), 'tryAgain', /batch: expected a batch within 700 ms, got none \(step 0\)\. Is the disk/);
   closeSync(openSync(shard, 'w'));
   await loader.close();
 });
@@ -299,7 +299,7 @@ test('nothing is left of a loader: after close(), an error, or a consumer that t
       await loader.close();
     },
     async () => {
-      const loader = await openLoader({ ...settings, data, slots: 2, waitLimitMs: 50 });
+      const loader = await openLoader({ ...settings, data, slots: 2, waitLimitMs: 1000 });
       for (let i = 0; i < 2; i++) await loader.next();
       await assert.rejects(loader.next(), /given back/);
       await loader.close();
