@@ -72,6 +72,14 @@ export enum Block {
   Noise = 256,
 }
 
+/** What a thread says of itself, as byte offsets in its scratch (scratch.ts). */
+export enum Place {
+  /** Barriers that it has come to. */
+  Barriers = 96,
+  /** Address of the entry that it walks, or of the last one. */
+  Entry = 100,
+}
+
 /** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */
 export enum Control {
   Arrived = 0,

@@ -17,6 +17,7 @@ import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
+import { SCRATCH_ENTRY } from './scratch';
 
 @external("env", "now")
 declare function now(): f64;
@@ -27,6 +28,7 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
   let operation = -1;
   let at = tape + TapeLayout.HeaderWords * 4;
   while (at < end) {
+    store<usize>(scratch + SCRATCH_ENTRY, at);
     const head = load<u32>(at);
     const next = load<i32>(at, 8);
     if (times != 0 && next != operation) {

@@ -5,13 +5,16 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
-import { Control } from '../../assembly/compute/opcodes.js';
+import { Control, EntryBit, Opcode } from '../../assembly/compute/opcodes.js';
 import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
 import { tensorflowEngine } from '../../src/engines/tensorflow/tensorflow.js';
 import { tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
-import { chooseBuild } from '../../src/engines/wasm/build.js';
+import { chooseBuild, compileModule } from '../../src/engines/wasm/build.js';
+import { layOut, pageBytes } from '../../src/engines/wasm/layout.js';
+import { Team } from '../../src/engines/wasm/team.js';
 import { createWasmEngine, wasmEngine } from '../../src/engines/wasm/wasm.js';
 import { GalvaniError } from '../../src/errors.js';
 import { buildAccumulate, buildTrain, buildUpdate } from '../../src/model/electra.js';
@@ -375,6 +378,57 @@ test('a thread that meets a barrier out of turn ends the team, and nobody waits 
   const { outputs } = await runtime.submit('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
   await assert.rejects(outputs, /2 compute threads.*got thread \d ended with an error/);
   await runtime.close();
+});
+
+test('a wake-up that was lost is made good by the next pulse', async ({ mock }) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  const runtime = await wasmEngine.load(trainPrograms(), { threads: 2 });
+  try {
+    await randomWeights(runtime, model, 3);
+    // The threads have spun their round, and sleep.
+    await setTimeout(100);
+    const { mock: lost } = mock.method(Atomics, 'notify', () => 0);
+    const { outputs } = await runtime.submit('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
+    lost.restore();
+    assert.equal(lost.callCount(), 1);
+    const isStill = await Promise.race([outputs.then(() => false), setTimeout(100, true)]);
+    assert.ok(isStill, 'the threads were awake');
+    mock.timers.tick(1000);
+    assert.ok((await outputs).gradientNorm[0] > 0);
+  } finally {
+    await runtime.close();
+  }
+});
+
+test('a team that stands still is ended and says where each thread is', async ({ mock }) => {
+  mock.timers.enable({ apis: ['setInterval'] });
+  const threads = 2;
+  const layout = layOut({}, threads);
+  const pages = layout.totalBytes / pageBytes;
+  const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+  chooseBuild();
+  const module = await compileModule('simd');
+  const team = await Team.start({ module, memory, control: layout.control, scratch: layout.scratch });
+  // A tape of operation 7, whose entry is 0 words long: nobody comes to its end.
+  const tape = layout.times;
+  new Int32Array(memory.buffer, tape, 6).set([5, 0, Opcode.Copy | EntryBit.Sole, 0, 7]);
+  const done = team.post(tape, 'endless');
+  await setTimeout(100);
+  // One pulse that finds the threads where they are, and 119 that find them there again; then the last.
+  mock.timers.tick(120_000);
+  const isPending = await Promise.race([done.then(() => false), setTimeout(20, true)]);
+  assert.ok(isPending);
+  mock.timers.tick(1000);
+  const entry = `operation 7 at ${tape + 8}, 0 barriers`;
+  await assert.rejects(done, {
+    name: 'GalvaniError',
+    message: new RegExp(
+      `got none that got further for 120 s: thread 0: ${entry}; thread 1: ${entry}; ` +
+        `arrived 0 generation 0 sleepers \\d submitted 1 completed 0 \\(job 0, program endless\\)`,
+    ),
+  });
+  await assert.rejects(team.idle(), /got none that got further/);
+  await team.close();
 });
 
 test('what is closed says so, and closing twice is no error', async () => {

@@ -51,7 +51,7 @@ export class WasmRuntime implements Runtime {
       await this.#team.free();
       const slot = this.#team.nextSlot;
       this.#writeInputs(program, slot, inputs);
-      const outputs = this.#team.post(program.tapes[slot].address).then(() => this.#readOutputs(program, slot));
+      const outputs = this.#team.post(program.tapes[slot].address, name).then(() => this.#readOutputs(program, slot));
       outputs.catch(() => {});
       return { consumed: Promise.resolve(), outputs };
     });
@@ -97,7 +97,7 @@ export class WasmRuntime implements Runtime {
       const header = new Int32Array(this.#buffer, program.tapes[slot].address, 2);
       header[1] = this.#layout.times;
       try {
-        await this.#team.post(program.tapes[slot].address);
+        await this.#team.post(program.tapes[slot].address, name);
       } finally {
         header[1] = 0;
       }
