@@ -5,7 +5,7 @@
  */
 import { createHash, randomInt } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { GalvaniError } from './errors.js';
 
@@ -30,6 +30,22 @@ export async function writeFileDurably(file: string, content: FileContent): Prom
     // Where nothing can be removed either, what went wrong first is what is told.
     await rm(beside, { force: true }).catch(() => {});
     throw explainWriteError(error, file);
+  }
+}
+
+/** Another process may be writing the same file: what was not touched for so long was left by one that is gone. */
+const leftoverAgeMs = 3_600_000;
+
+/** Remove what killed processes left of earlier writes of a file. */
+export async function removeLeftovers(file: string): Promise<void> {
+  const folder = path.dirname(file);
+  const beginning = `${path.basename(file)}.tmp-`;
+  for (const name of await readdir(folder)) {
+    if (!name.startsWith(beginning)) continue;
+    const leftover = path.join(folder, name);
+    const written = await stat(leftover).catch(ignore('ENOENT'));
+    // A folder that cannot be written to keeps them.
+    if (written && Date.now() - written.mtimeMs > leftoverAgeMs) await rm(leftover, { force: true }).catch(() => {});
   }
 }
 

@@ -250,6 +250,24 @@ function openAsNobody(directory: string, cache: string) {
   });
 }
 
+test('what a killed process left of an index goes when one is built, unless it may be at work still', async () => {
+  const directory = await writeDocuments(documents);
+  const dataset = await openDataset(directory);
+  const { file } = await openExamples(dataset, options);
+  rmSync(file);
+  for (const [name, hours] of [
+    ['tmp-1', 2],
+    ['tmp-2', 0],
+  ] as const) {
+    writeFileSync(`${file}.${name}`, 'half');
+    const then = Date.now() / 1000 - 3600 * hours;
+    utimesSync(`${file}.${name}`, then, then);
+  }
+  await openExamples(dataset, options);
+  const names = readdirSync(directory).filter((name) => name.startsWith(path.basename(file)));
+  assert.deepEqual(names.sort(), [path.basename(file), `${path.basename(file)}.tmp-2`]);
+});
+
 test('where the folder of the dataset cannot be written to, the index is in the cache of the user', async () => {
   const directory = await writeDocuments(documents);
   const cache = path.join(scratch, 'cache');

@@ -8,7 +8,7 @@
 import path from 'node:path';
 import { cacheFolder } from '../../cacheFolder.js';
 import { GalvaniError } from '../../errors.js';
-import { makePlaceFor, writeFileDurably } from '../../files.js';
+import { makePlaceFor, removeLeftovers, writeFileDurably } from '../../files.js';
 import { openShards, type Shard, type TokenDataset } from '../dataset.js';
 import { shardFileAt } from '../manifest.js';
 import { markHeldOut } from '../split.js';
@@ -88,6 +88,7 @@ async function build(
   origin: IndexOrigin,
   blockExamples: number,
 ): Promise<string> {
+  await removeLeftovers(beside);
   try {
     await writeFileDurably(beside, indexBytes(dataset, origin, blockExamples));
     return beside;
