@@ -13,12 +13,13 @@
 import { drop, firstRowOf } from './draws';
 import { multiplyRaggedTile, multiplyTile, packBands, packColumnPanels, packPanels } from './gemm';
 import { exp4, log4, madd, sumLanes } from './math';
+import { firstPlace, placesOf } from './packing';
 import { SCRATCH_WORK } from './scratch';
 import { firstUnit } from './shares';
 
 /**
  * q, k, v, context, logSumExp, lengths, draw, rows, places, segments a row, heads, head width, stream, threshold
- * (0: no dropout), scale of dropout (f32), scale of scores (f32).
+ * (0: no dropout), scale of dropout (f32), scale of scores (f32), firsts or 0.
  */
 export function attention(args: usize, thread: i32, threads: i32, scratch: usize): void {
   visitHeads(args, thread, threads, scratch, false);
@@ -34,11 +35,13 @@ function visitHeads(args: usize, thread: i32, threads: i32, scratch: usize, isGr
   const segments = load<i32>(args, 36);
   const heads = load<i32>(args, 40);
   const headWidth = load<i32>(args, 44);
+  const firsts = load<usize>(args, 64);
   const stride = <usize>(heads * headWidth) << 2;
   const last = firstUnit(rows * heads, thread + 1, threads);
   for (let unit = firstUnit(rows * heads, thread, threads); unit < last; unit++) {
     const row = unit / heads;
-    const offset = <usize>(row * places) * stride + (<usize>((unit % heads) * headWidth) << 2);
+    const offset = <usize>firstPlace(firsts, row, places) * stride + (<usize>((unit % heads) * headWidth) << 2);
+    const end = placesOf(firsts, row, places);
     let start = 0;
     for (let s = row * segments; s < (row + 1) * segments; s++) {
       const length = load<i32>(lengths + (<usize>s << 2));
@@ -50,11 +53,11 @@ function visitHeads(args: usize, thread: i32, threads: i32, scratch: usize, isGr
       start += length;
     }
     if (isGradient) {
-      clear(load<usize>(args, 68) + offset, start, places, headWidth, stride);
-      clear(load<usize>(args, 72) + offset, start, places, headWidth, stride);
-      clear(load<usize>(args, 76) + offset, start, places, headWidth, stride);
+      clear(load<usize>(args, 72) + offset, start, end, headWidth, stride);
+      clear(load<usize>(args, 76) + offset, start, end, headWidth, stride);
+      clear(load<usize>(args, 80) + offset, start, end, headWidth, stride);
     } else {
-      clear(load<usize>(args, 12) + offset, start, places, headWidth, stride);
+      clear(load<usize>(args, 12) + offset, start, end, headWidth, stride);
       memory.fill(load<usize>(args, 16) + (<usize>(unit * places + start) << 2), 0, <usize>(places - start) << 2);
     }
   }
@@ -173,7 +176,7 @@ function softmaxRow(row: usize, count: i32, scale: f32): f32 {
 
 /**
  * q, k, v, context, logSumExp, lengths, draw, rows, places, segments a row, heads, head width, stream, threshold, scale
- * of dropout (f32), scale of scores (f32), dContext, dq, dk, dv.
+ * of dropout (f32), scale of scores (f32), firsts or 0, dContext, dq, dk, dv.
  */
 export function attentionGradient(args: usize, thread: i32, threads: i32, scratch: usize): void {
   visitHeads(args, thread, threads, scratch, true);
@@ -183,7 +186,7 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
   const q = load<usize>(args, 0) + offset;
   const k = load<usize>(args, 4) + offset;
   const v = load<usize>(args, 8) + offset;
-  const dContext = load<usize>(args, 64) + offset;
+  const dContext = load<usize>(args, 68) + offset;
   const places = load<i32>(args, 32);
   const headWidth = load<i32>(args, 44);
   const stride = <usize>(load<i32>(args, 40) * headWidth) << 2;
@@ -236,15 +239,15 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
       );
     }
     packBands(dScores, band, 4, length, rowBytes);
-    multiplyHead(band, keys, length, load<usize>(args, 68) + offset + at, stride, height, headWidth, scratch);
+    multiplyHead(band, keys, length, load<usize>(args, 72) + offset + at, stride, height, headWidth, scratch);
   }
   for (let j = 0; j < length; j += 4) {
     const height = min(4, length - j);
     const at = offset + <usize>j * stride;
     const bandAt = <usize>(j >> 2) * bandBytes;
-    multiplyHead(dScoreBands + bandAt, queries, length, load<usize>(args, 72) + at, stride, height, headWidth, scratch);
+    multiplyHead(dScoreBands + bandAt, queries, length, load<usize>(args, 76) + at, stride, height, headWidth, scratch);
     multiplyHead(
-      probabilityBands + bandAt, dContexts, length, load<usize>(args, 76) + at, stride, height, headWidth, scratch,
+      probabilityBands + bandAt, dContexts, length, load<usize>(args, 80) + at, stride, height, headWidth, scratch,
     );
   }
 }

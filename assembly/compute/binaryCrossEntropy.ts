@@ -4,6 +4,7 @@
  * record (rows, 32 bytes): f64 Σ bce, then i32: right, found (said and replaced), said, replaced.
  */
 import { exp4, log1p4, sumLanesWide } from './math';
+import { firstPlace, placesOf } from './packing';
 import { firstUnit } from './shares';
 
 /** Real tokens of a row: its segments stand at its beginning. */
@@ -13,14 +14,14 @@ function realTokens(lengths: usize, row: i32, segments: i32): i32 {
   return real;
 }
 
-/** logits, labels, lengths, records, rows, places, segments a row. */
+/** logits, labels, lengths, records, rows, places, segments a row, firsts of the logits or 0. */
 export function binaryCrossEntropyRows(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 16);
   const places = load<i32>(args, 20);
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     const real = realTokens(load<usize>(args, 8), row, load<i32>(args, 24));
-    const logits = load<usize>(args, 0) + (<usize>(row * places) << 2);
+    const logits = load<usize>(args, 0) + (<usize>firstPlace(load<usize>(args, 28), row, places) << 2);
     const labels = load<usize>(args, 4) + (<usize>(row * places) << 2);
     const record = load<usize>(args, 12) + (<usize>row << 5);
     let loss: f64 = 0;
@@ -87,7 +88,10 @@ export function binaryCrossEntropySum(args: usize): void {
   store<f32>(hits, <f32>replaced, 12);
 }
 
-/** logits, labels, lengths, denominators, dLoss, dLogits, rows, places, segments a row. dLogits may be logits. */
+/**
+ * logits, labels, lengths, denominators, dLoss, dLogits, rows, places, segments a row, firsts of the logits or 0. dLogits
+ * may be logits.
+ */
 export function binaryCrossEntropyGradient(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 24);
   const places = load<i32>(args, 28);
@@ -95,9 +99,9 @@ export function binaryCrossEntropyGradient(args: usize, thread: i32, threads: i3
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     const real = realTokens(load<usize>(args, 8), row, load<i32>(args, 32));
-    const first = <usize>(row * places) << 2;
+    const first = <usize>firstPlace(load<usize>(args, 36), row, places) << 2;
     const logits = load<usize>(args, 0) + first;
-    const labels = load<usize>(args, 4) + first;
+    const labels = load<usize>(args, 4) + (<usize>(row * places) << 2);
     const dLogits = load<usize>(args, 20) + first;
     let i = 0;
     for (; i + 4 <= real; i += 4) {
@@ -109,7 +113,7 @@ export function binaryCrossEntropyGradient(args: usize, thread: i32, threads: i3
       const slope = slope4(v128.load32_splat(logits + at), v128.load32_splat(labels + at), scale);
       store<f32>(dLogits + at, f32x4.extract_lane(slope, 0));
     }
-    memory.fill(dLogits + (<usize>real << 2), 0, <usize>(places - real) << 2);
+    memory.fill(dLogits + (<usize>real << 2), 0, <usize>(placesOf(load<usize>(args, 36), row, places) - real) << 2);
   }
 }
 

@@ -1,6 +1,7 @@
 /** Kernels that touch each element once, in units of UNIT_ELEMENTS. Every y may be an x: elements are read first. */
 import { drop, firstRowOf } from './draws';
 import { erf4, geluSlope4, tanhSlope4 } from './math';
+import { originOf } from './packing';
 import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
 
 /** First element of a thread's share of `count`. */
@@ -110,15 +111,27 @@ export function erf(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** x, y, count, elements a row of the batch, draw, stream, threshold (> 0), scale (f32). */
+/** x, y, count, elements a row of the batch, draw, stream, threshold (> 0), scale (f32), origins or 0, width of a place. */
 export function dropout(args: usize, thread: i32, threads: i32, scratch: usize): void {
   const x = load<usize>(args, 0);
   const y = load<usize>(args, 4);
   const count = load<i32>(args, 8);
   const draw = load<usize>(args, 16);
-  const first = firstElement(count, thread, threads);
+  const stream = load<u32>(args, 20);
+  const threshold = load<i32>(args, 24);
+  const factor = load<f32>(args, 28);
+  const origins = load<usize>(args, 32);
+  const width = load<i32>(args, 36);
+  const start = firstRowOf(draw) * <u64>load<i32>(args, 12);
   const last = firstElement(count, thread + 1, threads);
-  const index = firstRowOf(draw) * <u64>load<i32>(args, 12) + <u64>first;
-  const at = <usize>first << 2;
-  drop(x + at, y + at, last - first, draw, load<u32>(args, 20), index, load<i32>(args, 24), load<f32>(args, 28), scratch);
+  let i = firstElement(count, thread, threads);
+  while (i < last) {
+    // As far as decisions follow each other: everything, or to the end of a packed row.
+    const row = origins == 0 ? 0 : i / width;
+    const end = origins == 0 ? last : min(last, (row + 1) * width);
+    const index = start + <u64>originOf(origins, row) * <u64>width + <u64>(i - row * width);
+    const at = <usize>i << 2;
+    drop(x + at, y + at, end - i, draw, stream, index, threshold, factor, scratch);
+    i = end;
+  }
 }

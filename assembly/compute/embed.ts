@@ -4,11 +4,12 @@
  * The gradients add where an id or a place occurs twice. They go in order of tokens, each thread owning a strip of
  * columns (tables) or whole rows of the batch (scatter), so no sum depends on the number of threads.
  */
+import { firstPlace, placesOf } from './packing';
 import { firstUnit, unitsOf } from './shares';
 
 const STRIP: i32 = 16;
 
-/** ids, lengths, seconds, words, positions, types, out, rows, places, segments a row, width. */
+/** ids, lengths, seconds, words, positions, types, out, rows, places, segments a row, width, firsts or 0. */
 export function embed(args: usize, thread: i32, threads: i32): void {
   const ids = load<usize>(args, 0);
   const words = load<usize>(args, 12);
@@ -18,22 +19,25 @@ export function embed(args: usize, thread: i32, threads: i32): void {
   const places = load<i32>(args, 32);
   const segments = load<i32>(args, 36);
   const width = load<i32>(args, 40);
+  const firsts = load<usize>(args, 44);
   const bytes = <usize>width << 2;
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     let token = row * places;
-    const end = token + places;
+    let out = load<usize>(args, 24) + <usize>firstPlace(firsts, row, places) * bytes;
+    const end = out + <usize>placesOf(firsts, row, places) * bytes;
     for (let s = row * segments; s < (row + 1) * segments; s++) {
       const length = load<i32>(load<usize>(args, 4) + (<usize>s << 2));
       const second = load<i32>(load<usize>(args, 8) + (<usize>s << 2));
       for (let place = 0; place < length; place++) {
         const word = words + <usize>load<i32>(ids + (<usize>token << 2)) * bytes;
         const type = place < second ? types : types + bytes;
-        addThree(word, positions + <usize>place * bytes, type, load<usize>(args, 24) + <usize>token * bytes, width);
+        addThree(word, positions + <usize>place * bytes, type, out, width);
+        out += bytes;
         token++;
       }
     }
-    memory.fill(load<usize>(args, 24) + <usize>token * bytes, 0, <usize>(end - token) * bytes);
+    memory.fill(out, 0, end - out);
   }
 }
 
@@ -50,8 +54,8 @@ function addThree(word: usize, position: usize, type: usize, out: usize, width: 
 }
 
 /**
- * ids, lengths, seconds, dy, dWords, dPositions, dTypes, rows, places, segments a row, width. The targets hold what
- * is added to: zeros or the previous gradient.
+ * ids, lengths, seconds, dy, dWords, dPositions, dTypes, rows, places, segments a row, width, firsts or 0. The targets
+ * hold what is added to: zeros or the previous gradient.
  */
 export function embedGradient(args: usize, thread: i32, threads: i32): void {
   const rows = load<i32>(args, 28);
@@ -70,15 +74,16 @@ export function embedGradient(args: usize, thread: i32, threads: i32): void {
     const dTypes = load<usize>(args, 24) + at;
     for (let row = 0; row < rows; row++) {
       let token = row * places;
+      let from = dy + <usize>firstPlace(load<usize>(args, 44), row, places) * bytes;
       for (let s = row * segments; s < (row + 1) * segments; s++) {
         const length = load<i32>(load<usize>(args, 4) + (<usize>s << 2));
         const second = load<i32>(load<usize>(args, 8) + (<usize>s << 2));
         for (let place = 0; place < length; place++) {
-          const from = dy + <usize>token * bytes;
           const id = load<i32>(load<usize>(args, 0) + (<usize>token << 2));
           addRow(from, dWords + <usize>id * bytes, strip);
           addRow(from, dPositions + <usize>place * bytes, strip);
           addRow(from, place < second ? dTypes : dTypes + bytes, strip);
+          from += bytes;
           token++;
         }
       }
@@ -101,20 +106,28 @@ function addRow(from: usize, to: usize, count: i32): void {
   }
 }
 
-/** x, places, out, rows, places a row of x, places asked for a row, width. */
+/** x, places, out, rows, places a row of x, places asked for a row, width, firsts or 0. Padding gives zeros. */
 export function gatherRows(args: usize, thread: i32, threads: i32): void {
   const length = load<i32>(args, 16);
   const count = load<i32>(args, 20);
   const bytes = <usize>load<i32>(args, 24) << 2;
+  const firsts = load<usize>(args, 28);
   const units = load<i32>(args, 12) * count;
   const last = firstUnit(units, thread + 1, threads);
   for (let i = firstUnit(units, thread, threads); i < last; i++) {
-    const place = (i / count) * length + load<i32>(load<usize>(args, 4) + (<usize>i << 2));
-    memory.copy(load<usize>(args, 8) + <usize>i * bytes, load<usize>(args, 0) + <usize>place * bytes, bytes);
+    const row = i / count;
+    const place = load<i32>(load<usize>(args, 4) + (<usize>i << 2));
+    const to = load<usize>(args, 8) + <usize>i * bytes;
+    if (place < placesOf(firsts, row, length)) {
+      const from = firstPlace(firsts, row, length) + place;
+      memory.copy(to, load<usize>(args, 0) + <usize>from * bytes, bytes);
+    } else {
+      memory.fill(to, 0, bytes);
+    }
   }
 }
 
-/** dy, places, previous or 0, dx, rows, places a row of dx, places a row of dy, width. dx may be previous. */
+/** dy, places, previous or 0, dx, rows, places a row of dx, places a row of dy, width, firsts or 0. dx may be previous. */
 export function scatterRows(args: usize, thread: i32, threads: i32): void {
   const previous = load<usize>(args, 8);
   const dx = load<usize>(args, 12);
@@ -122,16 +135,18 @@ export function scatterRows(args: usize, thread: i32, threads: i32): void {
   const length = load<i32>(args, 20);
   const count = load<i32>(args, 24);
   const width = load<i32>(args, 28);
+  const firsts = load<usize>(args, 32);
   const bytes = <usize>width << 2;
-  const rowBytes = <usize>length * bytes;
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
-    const to = dx + <usize>row * rowBytes;
-    if (previous == 0) memory.fill(to, 0, rowBytes);
-    else if (previous != dx) memory.copy(to, previous + <usize>row * rowBytes, rowBytes);
+    const first = <usize>firstPlace(firsts, row, length) * bytes;
+    const real = placesOf(firsts, row, length);
+    const to = dx + first;
+    if (previous == 0) memory.fill(to, 0, <usize>real * bytes);
+    else if (previous != dx) memory.copy(to, previous + first, <usize>real * bytes);
     for (let i = row * count; i < (row + 1) * count; i++) {
       const place = load<i32>(load<usize>(args, 4) + (<usize>i << 2));
-      addRow(load<usize>(args, 0) + <usize>i * bytes, to + <usize>place * bytes, width);
+      if (place < real) addRow(load<usize>(args, 0) + <usize>i * bytes, to + <usize>place * bytes, width);
     }
   }
 }

@@ -169,7 +169,8 @@ function multiply(args: usize, thread: i32, threads: i32, scratch: usize, transp
     const m1 = min(rows, m0 + tileRows);
     const n0 = (tile % across) * tileColumns;
     const n1 = min(columns, n0 + tileColumns);
-    for (let k0 = 0; k0 < depth; k0 += Block.Depth) {
+    // Once also where there is nothing to sum: what the product starts from is its result then.
+    for (let k0 = 0; k0 == 0 || k0 < depth; k0 += Block.Depth) {
       const deep = min<i32>(Block.Depth, depth - k0);
       const bands = scratch + SCRATCH_WORK;
       if (transposed) packColumns(a + <usize>k0 * aStride + (<usize>m0 << 2), bands, m1 - m0, deep, aStride);

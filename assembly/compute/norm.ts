@@ -4,6 +4,7 @@
  */
 import { drop, firstRowOf } from './draws';
 import { madd, sumLanes } from './math';
+import { originOf } from './packing';
 import { firstUnit, unitsOf } from './shares';
 
 /** Columns that one unit of a sum over rows owns: a cache line. */
@@ -30,7 +31,7 @@ export function layerNorm(args: usize, thread: i32, threads: i32): void {
 
 /**
  * x, residual, gamma, beta, draw, y, sum, mean, inverse, rows, width, rows of the norm in a row of the batch, stream,
- * threshold (0: no dropout), scale (f32), epsilon (f32). sum may be x or residual.
+ * threshold (0: no dropout), scale (f32), epsilon (f32), origins or 0. sum may be x or residual.
  */
 export function addNorm(args: usize, thread: i32, threads: i32, scratch: usize): void {
   const x = load<usize>(args, 0);
@@ -50,7 +51,7 @@ export function addNorm(args: usize, thread: i32, threads: i32, scratch: usize):
       addRow(x + at, residual + at, sum + at, width);
     } else {
       // y is written last, so it can hold what dropout leaves of x.
-      const index = (firstRow + <u64>row) * <u64>width;
+      const index = (firstRow + <u64>originOf(load<usize>(args, 64), row)) * <u64>width;
       drop(x + at, y + at, width, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
       addRow(y + at, residual + at, sum + at, width);
     }

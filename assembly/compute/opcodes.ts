@@ -4,6 +4,9 @@
  * The number of an opcode is its place; its arguments are listed where its kernel stands.
  */
 export enum Opcode {
+  // packing.ts
+  PackPlaces,
+  UnpackPlaces,
   // gemm.ts
   PackTransposed,
   PackRows,

@@ -17,6 +17,7 @@ import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
+import { packPlaces, unpackPlaces } from './packing';
 import { SCRATCH_ENTRY } from './scratch';
 
 @external("env", "now")
@@ -51,6 +52,8 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
 
 function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize): void {
   switch (opcode) {
+    case Opcode.PackPlaces: { packPlaces(args); break; }
+    case Opcode.UnpackPlaces: { unpackPlaces(args, thread, threads); break; }
     case Opcode.PackTransposed: { packTransposed(args, thread, threads); break; }
     case Opcode.PackRows: { packRows(args, thread, threads); break; }
     case Opcode.MultiplyRows: { multiplyRows(args, thread, threads, scratch); break; }

@@ -2,6 +2,10 @@
  * The walls of a batch: `lengths (B, S)` cuts each row into segments from the left, 0 for no segment; what lies behind
  * the last one is padding. A token attends only to its own segment, positions restart in each, and token type 1 begins
  * at `seconds (B, S)` inside the segment.
+ *
+ * Results do not depend on padding. What a value that has something for every place holds there is the engine's affair
+ * (the references compute it, the wasm engine leaves it out and gives zeros as outputs of a program), and gradients are
+ * zero there: losses read real places alone, and places that a batch asks for are real or beyond its counts.
  */
 import { expectType, int32, type TensorType, type Values } from './operation.js';
 

@@ -1,10 +1,13 @@
 /** One program as a tape: its operations in order, then its outputs to where the host reads them, then what variables become. */
+
+import { Opcode } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
 import { bytesOf, type MemoryPlan } from '../../program/memory.js';
 import { type Program, typesOf } from '../../program/program.js';
 import { copy, type TensorPlace } from './operationCall.js';
 import { operationWriters } from './operations/index.js';
-import { absent, type Ring, TapeWriter } from './tapeWriter.js';
+import type { PackedRows, Packing, PackingPlan } from './packing.js';
+import { absent, type Place, type Ring, reads, TapeWriter, writes } from './tapeWriter.js';
 
 /** Where a program's tensors lie in one of the two slots for jobs in flight. */
 export interface Addresses {
@@ -13,13 +16,28 @@ export interface Addresses {
   variable(name: string): number;
   /** The area that all values share. */
   readonly values: number;
+  /** Which rows of a batch are real: packingBytes() of them. */
+  readonly packings: number;
   readonly ring: Ring;
 }
 
 /** Numbers of the operations in the tape are those of the program; what comes after has the next. */
-export function compileProgram(program: Program, plan: MemoryPlan, addresses: Addresses): TapeWriter {
+export function compileProgram(
+  program: Program,
+  plan: MemoryPlan,
+  { packings, packingOf }: PackingPlan,
+  addresses: Addresses,
+): TapeWriter {
   const tape = new TapeWriter(addresses.ring);
   const place = placesOf(program, plan, addresses);
+  const packed = new Map<Packing | undefined, PackedRows>();
+  let address = addresses.packings;
+  for (const packing of packings) {
+    const rows = packedRowsAt(packing, address);
+    packed.set(packing, rows);
+    tape.pack(rows, place(packing.lengths));
+    address += bytesOfPacking(packing);
+  }
   for (const [index, operation] of program.operations.entries()) {
     tape.operation = index;
     const write = operationWriters.get(operation.name);
@@ -31,16 +49,45 @@ export function compileProgram(program: Program, plan: MemoryPlan, addresses: Ad
       attributes: operation.attributes,
       inputs: operation.inputs.map(place),
       outputs: operation.outputs.map(place),
+      packed: packed.get(
+        packingOf.get([...operation.inputs, ...operation.outputs].find((one) => packingOf.has(one)) ?? -1),
+      ),
     });
   }
   tape.operation = program.operations.length;
   for (const [name, tensor] of Object.entries(program.outputs)) {
     const from = place(tensor);
-    copy(tape, from, { address: addresses.output(name), bytes: from.bytes });
+    const to = { address: addresses.output(name), bytes: from.bytes };
+    const rows = packed.get(packingOf.get(tensor));
+    if (rows) unpack(tape, from, to, rows);
+    else copy(tape, from, to);
   }
   // After the outputs: one of them may be what a variable was before.
   for (const [value, variable] of plan.copies) copy(tape, place(value), place(variable));
   return tape;
+}
+
+/** Bytes of all that a program's tape works out from lengths. */
+export function packingBytes({ packings }: PackingPlan): number {
+  return packings.reduce((sum, packing) => sum + bytesOfPacking(packing), 0);
+}
+
+function bytesOfPacking({ rows, places }: Packing): number {
+  return 4 * (rows + 1 + rows * places);
+}
+
+function packedRowsAt(packing: Packing, address: number): PackedRows {
+  const firsts = { address, bytes: 4 * (packing.rows + 1) };
+  return {
+    packing,
+    firsts,
+    origins: { address: address + firsts.bytes, bytes: bytesOfPacking(packing) - firsts.bytes },
+  };
+}
+
+function unpack(tape: TapeWriter, from: Place, to: Place, { packing: { rows, places }, firsts }: PackedRows): void {
+  const bytes = from.bytes / (rows * places);
+  tape.put(Opcode.UnpackPlaces, [reads(from), writes(to), reads(firsts), rows, places, bytes]);
 }
 
 function placesOf(program: Program, plan: MemoryPlan, addresses: Addresses): (tensor: number) => TensorPlace {

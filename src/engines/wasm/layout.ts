@@ -2,7 +2,7 @@
  * Where everything lies in the one shared memory, decided before any of it is allocated:
  *
  *   nothing (address 0 means absent) · control block · inputs, 2 slots · outputs, 2 slots · variables by name ·
- *   values, shared by all programs · ring of temporaries · scratch of each thread · tapes · start times · guard
+ *   values, shared by all programs · real rows · ring of temporaries · scratch of each thread · tapes · start times · guard
  *
  * Two slots let the next step's inputs be written, and its outputs wait, while a step runs. Programs run one after
  * another, so all share one area for values.
@@ -13,7 +13,8 @@ import { sizeOf } from '../../ops/operation.js';
 import { bytesOf, type MemoryPlan, planMemory } from '../../program/memory.js';
 import type { Program } from '../../program/program.js';
 import { type SharedVariable, sharedVariables } from '../programs.js';
-import { type Addresses, compileProgram } from './compile.js';
+import { type Addresses, compileProgram, packingBytes } from './compile.js';
+import { type PackingPlan, planPacking } from './packing.js';
 import type { Ring } from './tapeWriter.js';
 
 /** Jobs that may be in flight. */
@@ -65,6 +66,7 @@ export interface Layout {
 export function layOut(programs: Readonly<Record<string, Program>>, threads: number): Layout {
   const entries = Object.entries(programs);
   const plans = new Map<string, MemoryPlan>(entries.map(([name, program]) => [name, planMemory(program)]));
+  const packingPlans = new Map<string, PackingPlan>(entries.map(([name, program]) => [name, planPacking(program)]));
   const area = new Area(controlAddress);
   const control = area.take(Control.Bytes);
   const inputs = takeSlots(area, entries, (program) => program.inputs);
@@ -72,6 +74,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
   const variables = takeVariables(area, programs);
   const valueBytes = Math.max(0, ...[...plans.values()].map((plan) => plan.bytes));
   const values = area.take(valueBytes);
+  const packings = area.take(Math.max(0, ...[...packingPlans.values()].map(packingBytes)));
 
   const compile = (name: string, slot: number, ring: Ring) => {
     const addresses: Addresses = {
@@ -79,9 +82,10 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
       output: (output) => outputs[slot].get(name)?.get(output) ?? 0,
       variable: (variable) => variables.get(variable)?.address ?? 0,
       values,
+      packings,
       ring,
     };
-    return compileProgram(programs[name], plans.get(name)!, addresses);
+    return compileProgram(programs[name], plans.get(name)!, packingPlans.get(name)!, addresses);
   };
   // Written once for their measures, with a ring that never comes round.
   const measures = entries.map(([name]) => compile(name, 0, { address: 0, bytes: Number.POSITIVE_INFINITY }));

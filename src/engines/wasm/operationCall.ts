@@ -1,7 +1,8 @@
 /** What the functions of operations/ are handed: one operation of a program, with its tensors' places in memory. */
 import { Opcode } from '../../../assembly/compute/opcodes.js';
-import type { Attributes, TensorType } from '../../ops/operation.js';
-import { type Place, reads, type TapeWriter, writes } from './tapeWriter.js';
+import { type Attributes, rowsOf, type Shape, sizeOf, type TensorType } from '../../ops/operation.js';
+import type { PackedRows } from './packing.js';
+import { type Argument, absent, type Place, reads, type TapeWriter, writes } from './tapeWriter.js';
 
 /** A tensor in memory; its number names its contents, which never change (SSA). */
 export interface TensorPlace extends Place {
@@ -17,9 +18,30 @@ export interface OperationCall {
   /** Where an input lies; `absent` for one that is not there. */
   readonly inputs: readonly TensorPlace[];
   readonly outputs: readonly TensorPlace[];
+  /** Where padding is not computed: of all that packing.ts names of this operation. */
+  readonly packed?: PackedRows;
 }
 
 export type OperationWriter = (call: OperationCall) => void;
+
+/** Rows of a tensor, all axes but the last folded into one: those that are real where it is packed. */
+export function rowCount(packed: PackedRows | undefined, shape: Shape): Argument {
+  return packed ? { packed, times: 1 } : rowsOf(shape);
+}
+
+export function elementCount(packed: PackedRows | undefined, shape: Shape): Argument {
+  return packed ? { packed, times: sizeOf(shape) / (packed.packing.rows * packed.packing.places) } : sizeOf(shape);
+}
+
+/** Where each row of the batch begins among packed rows, for kernels that take it or 0. */
+export function firstsOf(packed: PackedRows | undefined): Argument {
+  return reads(packed?.firsts ?? absent);
+}
+
+/** Where each packed row stands in the batch, for kernels that take it or 0. */
+export function originsOf(packed: PackedRows | undefined): Argument {
+  return reads(packed?.origins ?? absent);
+}
 
 /** What several operations come to when nothing is to be computed. */
 export function copy(tape: TapeWriter, from: Place, to: Place): void {

@@ -5,8 +5,12 @@
  *
  * Temporaries (packed matrices, partial sums) come from a ring, so that one operation's working memory is not the
  * next one's and they need not wait for each other; what a ring hands out again is a hazard like any other.
+ *
+ * Arguments that depend on how many rows of a batch are real are left open: the entry that counts them writes them onto
+ * the tape, by a list that stands behind the last entry.
  */
-import { EntryBit, type Opcode, TapeLayout } from '../../../assembly/compute/opcodes.js';
+import { EntryBit, Opcode, TapeLayout } from '../../../assembly/compute/opcodes.js';
+import type { PackedRows } from './packing.js';
 
 /** A run of bytes in the module's memory. */
 export interface Place {
@@ -21,7 +25,14 @@ export type Argument =
   | number
   | { readonly float32: number }
   | { readonly float64: number }
-  | { readonly place: Place; readonly isRead: boolean; readonly isWritten: boolean };
+  | { readonly place: Place; readonly isRead: boolean; readonly isWritten: boolean }
+  | PackedCount;
+
+/** Packed rows times a number. */
+export interface PackedCount {
+  readonly packed: PackedRows;
+  readonly times: number;
+}
 
 export function reads(place: Place): Argument {
   return { place, isRead: true, isWritten: false };
@@ -54,6 +65,7 @@ export class TapeWriter {
   #ringUsed = 0;
   #sinceBarrier: Access[] = [];
   #packed = new Map<string, Place>();
+  readonly #packings = new Map<PackedRows, { args: number; patches: number[] }>();
   /** Number of the operation that entries belong to. */
   operation = 0;
   /** Bytes of all temporaries and of the largest, for whoever sizes the ring. */
@@ -69,11 +81,7 @@ export class TapeWriter {
 
   put(opcode: Opcode, args: readonly Argument[], sole: 'sole' | 'team' = 'team'): void {
     const isSole = sole === 'sole';
-    const accesses = args.flatMap((argument) =>
-      typeof argument === 'object' && 'place' in argument && argument.place.bytes > 0
-        ? { place: argument.place, isWritten: argument.isWritten, isSole }
-        : [],
-    );
+    const accesses = args.flatMap((argument) => accessOf(argument, isSole));
     let head: number = opcode;
     if (isSole) head |= EntryBit.Sole;
     if (this.#sinceBarrier.some((earlier) => accesses.some((later) => collide(earlier, later)))) {
@@ -82,8 +90,26 @@ export class TapeWriter {
       this.#sinceBarrier = [];
     }
     this.#sinceBarrier.push(...accesses);
-    const words = args.flatMap((argument) => this.#wordsOf(argument));
-    this.#words.push(head, TapeLayout.EntryHeaderWords + words.length, this.operation, ...words);
+    const start = this.#words.length;
+    this.#words.push(head, 0, this.operation);
+    for (const argument of args) {
+      if (typeof argument === 'object' && 'packed' in argument) this.#leaveOpen(argument);
+      this.#words.push(...this.#wordsOf(argument));
+    }
+    this.#words[start + 1] = this.#words.length - start;
+  }
+
+  /** Counts the real rows of a batch, before anything that depends on their number. */
+  pack(packed: PackedRows, lengths: Place): void {
+    const { rows, places, segments } = packed.packing;
+    this.#packings.set(packed, { args: this.#words.length + TapeLayout.EntryHeaderWords, patches: [] });
+    const args = [reads(lengths), writes(packed.firsts), writes(packed.origins), rows, places, segments, 0, 0];
+    this.put(Opcode.PackPlaces, args, 'sole');
+  }
+
+  #leaveOpen({ packed, times }: PackedCount): void {
+    const { args, patches } = this.#packings.get(packed)!;
+    patches.push(this.#words.length - args, times);
   }
 
   /** Working memory until the ring comes round again. */
@@ -114,12 +140,18 @@ export class TapeWriter {
 
   finish(): Int32Array {
     this.#words[0] = this.#words.length;
+    for (const { args, patches } of this.#packings.values()) {
+      this.#words[args + 6] = this.#words.length - args;
+      this.#words[args + 7] = patches.length / 2;
+      this.#words.push(...patches);
+    }
     return Int32Array.from(this.#words);
   }
 
   #wordsOf(argument: Argument): number[] {
     if (typeof argument === 'number') return [argument | 0];
     if ('place' in argument) return [argument.place.address | 0];
+    if ('packed' in argument) return [0];
     if ('float32' in argument) {
       this.#bits.setFloat32(0, argument.float32, true);
       return [this.#bits.getInt32(0, true)];
@@ -127,6 +159,13 @@ export class TapeWriter {
     this.#bits.setFloat64(0, argument.float64, true);
     return [this.#bits.getInt32(0, true), this.#bits.getInt32(4, true)];
   }
+}
+
+function accessOf(argument: Argument, isSole: boolean): Access[] {
+  if (typeof argument === 'number') return [];
+  if ('packed' in argument) return [{ place: argument.packed.firsts, isWritten: false, isSole }];
+  if (!('place' in argument) || argument.place.bytes === 0) return [];
+  return [{ place: argument.place, isWritten: argument.isWritten, isSole }];
 }
 
 function overlap(a: Place, b: Place): boolean {

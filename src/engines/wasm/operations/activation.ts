@@ -1,12 +1,18 @@
 /** dPre = dy · activation′(pre), a unit of elements after another. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
-import { sizeOf } from '../../../ops/operation.js';
-import { copy, type OperationCall } from '../operationCall.js';
+import { copy, elementCount, type OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 import { activationNumbers } from './matrix.js';
 
-export function writeActivationGradient({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+export function writeActivationGradient({
+  tape,
+  inputTypes,
+  inputs,
+  outputs,
+  attributes,
+  packed,
+}: OperationCall): void {
   const activation = attributes.activation as Activation;
   if (activation === 'none') {
     copy(tape, inputs[0], outputs[0]);
@@ -16,7 +22,7 @@ export function writeActivationGradient({ tape, inputTypes, inputs, outputs, att
     reads(inputs[0]),
     reads(inputs[1]),
     writes(outputs[0]),
-    sizeOf(inputTypes[0].shape),
+    elementCount(packed, inputTypes[0].shape),
     activationNumbers[activation],
   ]);
 }

@@ -3,11 +3,11 @@
  * assembly/compute/attention.ts draws up.
  */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../operationCall.js';
+import { firstsOf, type OperationCall } from '../operationCall.js';
 import { type Argument, reads, writes } from '../tapeWriter.js';
 import { dropoutArguments } from './dropout.js';
 
-export function writeAttention({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+export function writeAttention({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const [q, k, v, lengths, draw] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
   const { places, paddedPlaces, headWidth, paddedWidth } = shape;
@@ -21,10 +21,11 @@ export function writeAttention({ tape, inputTypes, inputs, outputs, attributes }
     ...sizesOf(shape, inputTypes[3].shape[1]),
     ...dropoutArguments(attributes),
     { float32: 1 / Math.sqrt(headWidth) },
+    firstsOf(packed),
   ]);
 }
 
-export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
+export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
   const { places, paddedPlaces, headWidth, paddedWidth } = shape;
@@ -35,6 +36,7 @@ export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attr
     ...sizesOf(shape, inputTypes[5].shape[1]),
     ...dropoutArguments(attributes),
     { float32: 1 / Math.sqrt(headWidth) },
+    firstsOf(packed),
     reads(dContext),
     ...outputs.map(writes),
   ]);

@@ -1,9 +1,10 @@
 /** The loss as partial sums a row and their sum by one thread; the gradient row by row. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../operationCall.js';
+import { firstsOf, type OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 
-export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs: [loss, hits] }: OperationCall): void {
+export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs, packed }: OperationCall): void {
+  const [loss, hits] = outputs;
   const [logits, labels, lengths, denominators] = inputs;
   const [rows, places] = inputTypes[1].shape;
   const records = tape.temporary(rows * 32);
@@ -13,6 +14,7 @@ export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs: [lo
     rows,
     places,
     inputTypes[2].shape[1],
+    firstsOf(packed),
   ]);
   tape.put(
     Opcode.BinaryCrossEntropySum,
@@ -21,13 +23,14 @@ export function writeBinaryCrossEntropy({ tape, inputTypes, inputs, outputs: [lo
   );
 }
 
-export function writeBinaryCrossEntropyGradient({ tape, inputTypes, inputs, outputs: [dLogits] }: OperationCall): void {
+export function writeBinaryCrossEntropyGradient({ tape, inputTypes, inputs, outputs, packed }: OperationCall): void {
   const [rows, places] = inputTypes[1].shape;
   tape.put(Opcode.BinaryCrossEntropyGradient, [
     ...inputs.map(reads),
-    writes(dLogits),
+    ...outputs.map(writes),
     rows,
     places,
     inputTypes[2].shape[1],
+    firstsOf(packed),
   ]);
 }

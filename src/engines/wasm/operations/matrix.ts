@@ -1,13 +1,17 @@
 /** How a matrix product is cut and packed: what the writers of linear layers and of the output layer share. */
 import { Block, Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { TensorPlace } from '../operationCall.js';
-import { absent, type Place, reads, type TapeWriter, updates, writes } from '../tapeWriter.js';
+import type { PackedRows } from '../packing.js';
+import { type Argument, absent, type Place, reads, type TapeWriter, updates, writes } from '../tapeWriter.js';
 
 /** C (rows, columns) with a sum over `depth`. */
 export interface ProductShape {
   readonly rows: number;
   readonly columns: number;
   readonly depth: number;
+  /** Where as many rows, or steps of the sum, are there as a batch has real ones; the number above is the most. */
+  readonly packedRows?: PackedRows;
+  readonly packedDepth?: PackedRows;
 }
 
 /** Where a product begins: zero, one row for all, or a matrix like the result. */
@@ -49,10 +53,10 @@ export function packTransposed(tape: TapeWriter, w: TensorPlace, columns: number
   );
 }
 
-/** w (depth, columns) as panels. */
-export function packRows(tape: TapeWriter, w: TensorPlace, depth: number, columns: number): Place {
+/** w (depth, columns) as panels; of a packed w, its real rows. */
+export function packRows(tape: TapeWriter, w: TensorPlace, depth: number, columns: number, packed?: PackedRows): Place {
   return tape.once(`rows ${w.tensor} ${depth} ${columns}`, panelBytes(columns, depth), (panels) =>
-    tape.put(Opcode.PackRows, [reads(w), writes(panels), depth, columns, columns]),
+    tape.put(Opcode.PackRows, [reads(w), writes(panels), countOf(depth, packed), columns, columns]),
   );
 }
 
@@ -76,6 +80,10 @@ export function multiplyColumns(
   put(tape, Opcode.MultiplyColumns, shape, shape.rows, operands, 'none', absent);
 }
 
+function countOf(most: number, packed: PackedRows | undefined): Argument {
+  return packed ? { packed, times: 1 } : most;
+}
+
 function put(
   tape: TapeWriter,
   opcode: Opcode,
@@ -94,9 +102,9 @@ function put(
     updates(c),
     reads(start.place),
     start.stride,
-    shape.rows,
+    countOf(shape.rows, shape.packedRows),
     shape.columns,
-    shape.depth,
+    countOf(shape.depth, shape.packedDepth),
     tileRows,
     tileColumns,
     activationNumbers[activation],
