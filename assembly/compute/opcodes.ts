@@ -81,6 +81,8 @@ export enum Place {
   Barriers = 96,
   /** Address of the entry that it walks, or of the last one. */
   Entry = 100,
+  /** How long it has waited at barriers of profiled programs (f64, ms). */
+  Waited = 104,
 }
 
 /** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */

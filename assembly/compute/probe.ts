@@ -1,4 +1,4 @@
-/** What tests and benches call: the elementary functions over an array, and a loop that is nothing but multiply-adds. */
+/** What tests and benches call: the elementary functions over an array, and loops that reach the limits of a machine. */
 import { erf4, exp4, geluSlope4, gelu4, log1p4, log4, logPlus4, madd, sigmoid4, tanh4, tanhSlope4 } from './math';
 
 /** y = f(x) over count (a multiple of 4) floats; f: 0 exp, 1 log, 2 log1p, 3 erf, 4 tanh, 5 gelu, 6 gelu′, 7 tanh′, 8 sigmoid, 9 ln(x + 1e-9). */
@@ -60,4 +60,31 @@ export function multiplyAddPeak(rounds: i32, x: f32, y: f32): f32 {
   const low = f32x4.add(f32x4.add(f32x4.add(s0, s1), f32x4.add(s2, s3)), f32x4.add(s4, s5));
   const high = f32x4.add(f32x4.add(f32x4.add(s6, s7), f32x4.add(s8, s9)), f32x4.add(s10, s11));
   return f32x4.extract_lane(f32x4.add(low, high), 0);
+}
+
+/** Reads bytes (a multiple of 64) of memory once. Returns what its words come to, all bits of them exclusive-ored. */
+export function readAll(from: usize, bytes: usize): i32 {
+  let x0 = i32x4.splat(0);
+  let x1 = i32x4.splat(0);
+  let x2 = i32x4.splat(0);
+  let x3 = i32x4.splat(0);
+  const end = from + bytes;
+  for (let at = from; at < end; at += 64) {
+    x0 = v128.xor(x0, v128.load(at));
+    x1 = v128.xor(x1, v128.load(at, 16));
+    x2 = v128.xor(x2, v128.load(at, 32));
+    x3 = v128.xor(x3, v128.load(at, 48));
+  }
+  const x = v128.xor(v128.xor(x0, x1), v128.xor(x2, x3));
+  return i32x4.extract_lane(x, 0) ^ i32x4.extract_lane(x, 1) ^ i32x4.extract_lane(x, 2) ^ i32x4.extract_lane(x, 3);
+}
+
+/** Copies bytes (a multiple of 64) to where they do not overlap. */
+export function copyAll(from: usize, to: usize, bytes: usize): void {
+  for (let at: usize = 0; at < bytes; at += 64) {
+    v128.store(to + at, v128.load(from + at));
+    v128.store(to + at, v128.load(from + at, 16), 16);
+    v128.store(to + at, v128.load(from + at, 32), 32);
+    v128.store(to + at, v128.load(from + at, 48), 48);
+  }
 }

@@ -4,7 +4,7 @@
  *   0     16 words of the last Philox block
  *   64    its counter (u64), step, stream, seed low, seed high: what those words belong to
  *   96    barriers that this thread has come to: barrier.ts
- *   100   the entry that it walks, for a host that asks where it is: tape.ts
+ *   100   for the host, which asks where it is: the entry that it walks; how long it has waited in profiles (f64, ms): tape.ts
  *   128   one 4 × 8 tile of floats, for the ragged edges of a matrix
  *   256   work: whatever one kernel needs while it runs
  */
@@ -14,5 +14,6 @@ export const SCRATCH_WORDS: usize = 0;
 export const SCRATCH_BLOCK: usize = 64;
 export const SCRATCH_BARRIERS: usize = Place.Barriers;
 export const SCRATCH_ENTRY: usize = Place.Entry;
+export const SCRATCH_WAITED: usize = Place.Waited;
 export const SCRATCH_TILE: usize = 128;
 export const SCRATCH_WORK: usize = 256;

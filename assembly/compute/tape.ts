@@ -4,7 +4,8 @@
  *   tape   words of the whole tape, address of start times or 0, then entries
  *   entry  opcode and bits, words of the entry, number of the operation it belongs to, arguments
  *
- * With start times (profiling) every operation begins with a barrier, and thread 0 writes the clock there (f64, ms).
+ * With start times (profiling) every operation begins with a barrier, thread 0 writes the clock there (f64, ms), and each
+ * thread adds up how long it waits at barriers.
  * A new kernel is one line here, one opcode in opcodes.ts, and its function.
  */
 import { attention, attentionGradient } from './attention';
@@ -18,7 +19,7 @@ import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameter
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
 import { packPlaces, unpackPlaces } from './packing';
-import { SCRATCH_ENTRY } from './scratch';
+import { SCRATCH_ENTRY, SCRATCH_WAITED } from './scratch';
 
 @external("env", "now")
 declare function now(): f64;
@@ -33,11 +34,14 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
     const head = load<u32>(at);
     const next = load<i32>(at, 8);
     if (times != 0 && next != operation) {
+      timedBarrier(control, threads, spins, scratch);
+      // What was waited until the first operation began is not the step's.
+      if (operation < 0) store<f64>(scratch + SCRATCH_WAITED, 0);
       operation = next;
-      barrier(control, threads, spins, scratch);
       if (thread == 0) store<f64>(times + (<usize>operation << 3), now());
     } else if ((head & EntryBit.Barrier) != 0) {
-      barrier(control, threads, spins, scratch);
+      if (times != 0) timedBarrier(control, threads, spins, scratch);
+      else barrier(control, threads, spins, scratch);
     }
     if ((head & EntryBit.Sole) == 0 || thread == 0) {
       run(head & 0xffff, at + TapeLayout.EntryHeaderWords * 4, thread, threads, scratch);
@@ -45,9 +49,15 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
     at += <usize>load<u32>(at, 4) << 2;
   }
   if (times != 0) {
-    barrier(control, threads, spins, scratch);
+    timedBarrier(control, threads, spins, scratch);
     if (thread == 0) store<f64>(times + (<usize>(operation + 1) << 3), now());
   }
+}
+
+function timedBarrier(control: usize, threads: i32, spins: i32, scratch: usize): void {
+  const from = now();
+  barrier(control, threads, spins, scratch);
+  store<f64>(scratch + SCRATCH_WAITED, load<f64>(scratch + SCRATCH_WAITED) + now() - from);
 }
 
 function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize): void {

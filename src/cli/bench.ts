@@ -124,14 +124,16 @@ function describe({ machine, versions, figures }: { machine: object; versions: o
   if (!operations) return table;
   if (operations.length === 0)
     return `${table}\nThis engine runs a program as one call and cannot tell its operations apart.\n`;
-  const lines = operations.map(({ name, calls, ms, share, gflops }) => [
+  const lines = operations.map(({ name, calls, ms, share, gflops, bandwidth, limitShare }) => [
     name,
     String(calls),
     ms.toFixed(2),
     `${(share * 100).toFixed(1)}%`,
     gflops.toFixed(1),
+    bandwidth.toFixed(1),
+    limitShare === undefined ? '-' : `${(limitShare * 100).toFixed(0)}%`,
   ]);
-  return `${table}\n${formatTable([['operation', 'calls', 'ms', 'share', 'GFLOP/s'], ...lines])}`;
+  return `${table}\n${formatTable([['operation', 'calls', 'ms', 'share', 'GFLOP/s', 'GB/s', 'of its limit'], ...lines])}`;
 }
 
 function shorten(value: unknown): string {

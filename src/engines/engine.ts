@@ -40,6 +40,15 @@ export interface Engine {
   load(programs: Readonly<Record<string, Program>>, options?: LoadOptions): Promise<Runtime>;
   /** GFLOP/s of multiply-adds that no program can exceed, measured now; absent where the engine knows of no such ceiling. */
   measurePeak?(options?: LoadOptions): Promise<number>;
+  /** What memory far larger than any cache gives at most, measured now; absent where the engine knows of no such ceiling. */
+  measureBandwidth?(options?: LoadOptions): Promise<Bandwidth>;
+}
+
+/** GB/s (10⁹ bytes) of all threads together. */
+export interface Bandwidth {
+  readonly read: number;
+  /** Bytes read and bytes written. */
+  readonly copy: number;
 }
 
 export interface Ticket {
@@ -67,11 +76,15 @@ export interface OperationTime {
   readonly scope: string;
   readonly ms: number;
   readonly flops: number;
+  /** Of operands and results, if each crosses memory once. */
+  readonly bytes: number;
 }
 
 export interface OperationTimes {
   /** From the start of the first operation to the end of the last. */
   readonly stepMs: number;
+  /** How long a thread waited for the others, the mean of all; where threads share out an operation. */
+  readonly waitedMs?: number;
   /** Empty where the engine cannot look into a program that runs. */
   readonly operations: readonly OperationTime[];
 }

@@ -4,14 +4,21 @@
  * Without a dataset the batch is synthetic and nothing else runs: a step is from its submission to its outputs, and
  * per-operation times are medians over profiled steps of the same run, in turns with the others. With one it is the
  * loop of training: batches from the loader, steps queued ahead, outputs read late; a step is from one's outputs to the
- * next one's. Memory is read before the engine's own ceiling is measured, which needs some of its own.
+ * next one's. Memory is read before the machine's ceilings are measured, which need some of their own.
+ *
+ * An operation's limit is the time that its floating-point operations take at the peak of multiply-adds, or its bytes at
+ * the speed at which all threads read memory, whichever is longer; its share of the limit is that time by its own. It is
+ * above 1 where operands come out of a cache, or a table is not read whole.
  */
 import type { Batch, Loader } from '../batching/loader.js';
 import { openData } from '../batching/planning.js';
 import { mixTokenCounts } from '../batching/tables.js';
-import type { Engine, LoadOptions, OperationTime, Outputs, Runtime, Traffic } from '../engines/engine.js';
+import type { Bandwidth, Engine, LoadOptions, OperationTime, Outputs, Runtime, Traffic } from '../engines/engine.js';
 import { loadEngine } from '../engines/index.js';
 import { median } from '../median.js';
+import { scale } from '../ops/arithmetic.js';
+import { float32 } from '../ops/operation.js';
+import { ProgramBuilder } from '../program/builder.js';
 import { flopsOf } from '../program/print.js';
 import { keyOfSeed } from '../random/philox.js';
 import { RunClock } from './clock.js';
@@ -52,11 +59,16 @@ export interface StepFigures {
   /** GFLOP/s of multiply-adds that the engine could do at most, and what the step reaches of it; where it is known. */
   readonly peakGflops?: number;
   readonly peakShare?: number;
+  /** GB/s of memory, of one thread and of all; a copy counts what is read and what is written. Where it is known. */
+  readonly bandwidth?: { readonly oneThread: Bandwidth; readonly allThreads: Bandwidth };
+  /** What an operation costs beside its work: a chain of tiny ones, each waiting for the one before; the best of some runs. */
+  readonly tapeMicroseconds?: number;
   /** What the engine allocated, and the most that the whole process had resident at any time up to the last step. */
   readonly memoryBytes: number;
   readonly peakResidentBytes: number;
-  /** With a dataset: share of the time in which the loop waited for a batch, and how late the event loop was. */
+  /** With a dataset: share of the time in which the loop waited for a batch. */
   readonly stallFraction?: number;
+  /** Of the main thread while steps run, with the clock's own resolution of 5 ms. */
   readonly eventLoopDelayP99Ms?: number;
   /** Of a step, with a device of its own: in calls of it, and of the host for them; arrays and bytes that crossed. */
   readonly deviceMs?: number;
@@ -67,6 +79,8 @@ export interface StepFigures {
   readonly downloadedBytesPerStep?: number;
   /** Σ of the operations' times over stepMs: what the clocks between them cost, and what a step does outside them. */
   readonly operationsShare?: number;
+  /** Of a profiled step, the share in which a thread waited for the others; where threads share out an operation. */
+  readonly waitedShare?: number;
   /** By operation, largest first; without a dataset. Empty where the engine cannot tell. */
   readonly operations?: readonly OperationFigures[];
 }
@@ -77,7 +91,14 @@ export interface OperationFigures {
   readonly ms: number;
   readonly share: number;
   readonly gflops: number;
+  /** GB/s of operands and results. */
+  readonly bandwidth: number;
+  /** Of the operation's limit; where both ceilings are known. */
+  readonly limitShare?: number;
 }
+
+/** Operations of the program that shows what one costs beside its work. */
+const tinyOperations = 2000;
 
 /** Steps whose outputs may be unread at a time, as in training. */
 const mostUnread = 4;
@@ -88,6 +109,8 @@ interface Measured {
   readonly times: readonly number[];
   /** Real tokens of these steps. */
   readonly tokens: number;
+  /** Of the operations of a step, in their order; without a dataset. Empty where the engine cannot tell. */
+  readonly operations?: readonly OperationTime[];
   /** What only this way of measuring can say. */
   readonly others: Partial<StepFigures>;
 }
@@ -131,6 +154,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
       : await measureAlone(bench, steps);
     const memory = { memoryBytes: runtime.memory().totalBytes, peakResidentBytes: await peakResidentBytes() };
     const peak = Math.max(await peakOf(engine, options), await peakOf(engine, options));
+    const bandwidth = await bandwidthOf(engine, options);
     const stepMs = median(measured.times);
     const gflop = flopsOf(programs['bench.train']) / 1e9;
     return {
@@ -141,8 +165,11 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
       gflopPerStep: gflop,
       gflops: (gflop * 1000) / stepMs,
       ...(peak > 0 && { peakGflops: peak, peakShare: (gflop * 1000) / stepMs / peak }),
+      ...(bandwidth && { bandwidth }),
       ...memory,
       ...measured.others,
+      ...(measured.operations && describeOperations(measured.operations, stepMs, peak, bandwidth?.allThreads)),
+      ...(measured.operations?.length && { tapeMicroseconds: await measureTape(engine, options) }),
     };
   } finally {
     await runtime.close();
@@ -163,15 +190,29 @@ async function measureAlone(bench: Bench, steps: number): Promise<Measured> {
   const tokens = steps * batch.tokenCount;
   const [{ program, inputs }] = callsOfStep(bench, batch);
   const canTell = (await runtime.profile(program, inputs)).operations.length > 0;
+  const waited: number[] = [];
+  const clock = new RunClock();
   const before = runtime.traffic?.();
-  for (let step = 1; step <= steps; step++) {
-    const start = performance.now();
-    await runStep(bench, { ...batch, step });
-    times.push(performance.now() - start);
-    if (canTell) profiles.push((await runtime.profile(program, inputs)).operations);
+  clock.start();
+  try {
+    for (let step = 1; step <= steps; step++) {
+      const start = performance.now();
+      await runStep(bench, { ...batch, step });
+      times.push(performance.now() - start);
+      if (!canTell) continue;
+      const { operations, stepMs, waitedMs } = await runtime.profile(program, inputs);
+      profiles.push(operations);
+      if (waitedMs !== undefined) waited.push(waitedMs / stepMs);
+    }
+    const others = {
+      eventLoopDelayP99Ms: clock.total().event_loop_delay_p99_ms,
+      ...describeTraffic(runtime, before, steps, tokens),
+      ...(waited.length > 0 && { waitedShare: median(waited) }),
+    };
+    return { times, tokens, operations: canTell ? mediansOf(profiles) : [], others };
+  } finally {
+    clock.stop();
   }
-  const operations = canTell ? describeOperations(mediansOf(profiles), median(times)) : { operations: [] };
-  return { times, tokens, others: { ...describeTraffic(runtime, before, steps, tokens), ...operations } };
 }
 
 async function measureLoop(bench: Bench, loader: Loader, steps: number): Promise<Measured> {
@@ -222,6 +263,33 @@ async function peakOf(engine: Engine, options: LoadOptions): Promise<number> {
   return (await engine.measurePeak?.(options)) ?? 0;
 }
 
+async function bandwidthOf(engine: Engine, options: LoadOptions) {
+  if (!engine.measureBandwidth) return undefined;
+  const oneThread = await engine.measureBandwidth({ ...options, threads: 1 });
+  return { oneThread, allThreads: options.threads === 1 ? oneThread : await engine.measureBandwidth(options) };
+}
+
+/** Microseconds an operation, the best of some runs. */
+async function measureTape(engine: Engine, options: LoadOptions): Promise<number> {
+  const build = new ProgramBuilder();
+  const x = build.input('x', float32(1, 16));
+  let y = x;
+  for (let i = 0; i < tinyOperations; i++) y = scale(build, y, 0.5);
+  build.output('y', y);
+  const runtime = await engine.load({ chain: build.finish() }, options);
+  try {
+    const times: number[] = [];
+    for (let run = 0; run < 10; run++) {
+      const start = performance.now();
+      await (await runtime.submit('chain', { x: new Float32Array(16) })).outputs;
+      times.push(performance.now() - start);
+    }
+    return (1000 * Math.min(...times)) / tinyOperations;
+  } finally {
+    await runtime.close();
+  }
+}
+
 /** Operation by operation, the median of its times in several profiles of one program. */
 function mediansOf(profiles: readonly (readonly OperationTime[])[]): OperationTime[] {
   return profiles[0].map((time, i) => ({ ...time, ms: median(profiles.map((profile) => profile[i].ms)) }));
@@ -241,15 +309,27 @@ function describeTraffic(runtime: Runtime, before: Traffic | undefined, steps: n
   };
 }
 
-function describeOperations(times: readonly OperationTime[], stepMs: number) {
+function describeOperations(
+  times: readonly OperationTime[],
+  stepMs: number,
+  peak: number,
+  bandwidth: Bandwidth | undefined,
+): Pick<StepFigures, 'operationsShare' | 'operations'> {
+  if (times.length === 0) return { operations: [] };
   const total = times.reduce((sum, { ms }) => sum + ms, 0);
-  const groups = new Map<string, { calls: number; ms: number; flops: number }>();
-  for (const { name, ms, flops } of times) {
-    const group = groups.get(name) ?? { calls: 0, ms: 0, flops: 0 };
-    groups.set(name, { calls: group.calls + 1, ms: group.ms + ms, flops: group.flops + flops });
-  }
-  const operations = [...groups]
-    .map(([name, { calls, ms, flops }]) => ({ name, calls, ms, share: ms / total, gflops: flops / ms / 1e6 }))
-    .sort((a, b) => b.ms - a.ms);
-  return { operationsShare: total / stepMs, operations };
+  const groups = new Map<string, OperationTime[]>();
+  for (const time of times) groups.set(time.name, [...(groups.get(time.name) ?? []), time]);
+  const operations = [...groups].map(([name, calls]): OperationFigures => {
+    const sum = (of: (time: OperationTime) => number) => calls.reduce((total, time) => total + of(time), 0);
+    const ms = sum((time) => time.ms);
+    const limitMs = (limit: Bandwidth) =>
+      sum(({ flops, bytes }) => Math.max(flops / peak, bytes / Math.max(limit.read, limit.copy)) / 1e6);
+    return {
+      ...{ name, calls: calls.length, ms, share: ms / total },
+      gflops: sum(({ flops }) => flops) / ms / 1e6,
+      bandwidth: sum(({ bytes }) => bytes) / ms / 1e6,
+      ...(peak > 0 && bandwidth && { limitShare: limitMs(bandwidth) / ms }),
+    };
+  });
+  return { operationsShare: total / stepMs, operations: operations.sort((a, b) => b.ms - a.ms) };
 }

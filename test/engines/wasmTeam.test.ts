@@ -153,13 +153,17 @@ test('a profiled step times every operation once, in their order, and counts as 
     await randomWeights(runtime, model, 3);
     const before = await runtime.snapshot();
     const programs = trainPrograms();
-    const { stepMs, operations } = await runtime.profile('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
+    const { stepMs, operations, waitedMs } = await runtime.profile('train', {
+      ...batchOf(0),
+      rate: Float32Array.of(1e-2),
+    });
     assert.deepEqual(
       operations.map(({ name, scope }) => `${name} in ${scope}`),
       [...programs.train.operations.map(({ name, scope }) => `${name} in ${scope}`), 'outputs in '],
     );
     assert.ok(operations.every(({ ms }) => ms >= 0 && ms <= stepMs));
     assert.ok(operations.some(({ ms }) => ms > 0));
+    assert.ok(waitedMs! > 0);
     assert.notDeepEqual(await runtime.snapshot(), before);
   } finally {
     await runtime.close();

@@ -18,10 +18,18 @@ test('operations, rates and shares of a measured step are of one another', async
   near(figures.tokensPerSecond, (1000 * 64) / figures.stepMs);
   near(figures.gflops, (1000 * figures.gflopPerStep) / figures.stepMs);
   near(figures.peakShare!, figures.gflops / figures.peakGflops!);
-  for (const { name, ms, share, gflops } of operations) {
+  for (const { name, ms, share, gflops, bandwidth, limitShare } of operations) {
     near(share, ms / sum);
     assert.ok(ms > 0 && Number.isFinite(gflops), name);
+    // Of both limits the share is that of the nearer one; where an operation is called often, of each call's.
+    const { read, copy } = figures.bandwidth!.allThreads;
+    const shares = [gflops / figures.peakGflops!, bandwidth / Math.max(read, copy)];
+    assert.ok(limitShare! >= Math.max(...shares) * (1 - 1e-9), name);
+    assert.ok(limitShare! <= (shares[0] + shares[1]) * (1 + 1e-9), name);
   }
+  for (const { read, copy } of Object.values(figures.bandwidth!)) assert.ok(read > 0 && copy > 0);
+  assert.ok(figures.tapeMicroseconds! > 0 && figures.waitedShare! > 0);
+  assert.ok(figures.eventLoopDelayP99Ms! > 0);
   const layers = 3;
   const callsOf = (name: string) => operations.find((operation) => operation.name === name)?.calls;
   assert.deepEqual([callsOf('attention'), callsOf('attentionGradient')], [layers, layers]);

@@ -134,8 +134,8 @@ class ReferenceRuntime implements Runtime {
         outputTypes: typesOf(program, operation.outputs),
         attributes: operation.attributes,
       });
-      const { flops } = costOf(program, operation);
-      times?.push({ name: operation.name, scope: operation.scope, ms: performance.now() - start, flops });
+      const ms = performance.now() - start;
+      times?.push({ name: operation.name, scope: operation.scope, ms, ...costOf(program, operation) });
     }
     for (const [variable, { assigned }] of Object.entries(program.variables)) {
       if (assigned !== undefined) this.#values.set(variable, Float64Array.from(values[assigned]));

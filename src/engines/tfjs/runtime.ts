@@ -187,7 +187,7 @@ export class TfjsRuntime implements Runtime {
           onHost.delete(number);
         }
         const ms = performance.now() - start;
-        times?.push({ name: operation.name, scope: operation.scope, ms, flops: costOf(program, operation).flops });
+        times?.push({ name: operation.name, scope: operation.scope, ms, ...costOf(program, operation) });
         if (performance.now() - this.#turnAt > turnMs) await this.#takeTurn();
       }
       const entries = Object.entries(program.outputs).map(async ([name, number]) => {

@@ -1,23 +1,52 @@
 /**
- * The ceiling of this machine: multiply-adds of four floats a second that a thread, or several at once, can do in the
- * build in use, measured by a loop that never leaves registers. Beside it every other figure means something.
+ * The ceilings of this machine, measured by loops of the build in use: multiply-adds of four floats that never leave
+ * registers, and memory far larger than a cache, read or copied from end to end. Beside them every other figure means
+ * something. All threads start together, each on memory of its own; of each the best run counts.
  */
 import { Worker } from 'node:worker_threads';
+import type { Bandwidth } from '../engine.js';
 import { compileModule } from './build.js';
 import type { WasmBuild } from './features.js';
+import { pageBytes } from './layout.js';
+import type { Loop, PeakSettings } from './peakWorker.js';
 
-/** Rounds of a timed run: about 20 ms. */
+/** Rounds of a timed run of multiply-adds: about 20 ms. */
 const rounds = 700_000;
 /** probe.ts: 12 vectors of 4, two operations each. */
 const flopsARound = 96;
+/** What all threads go through together, and one of them at least: caches of servers hold some hundred MiB. */
+const allBytes = 2 ** 28;
+const leastBytes = 2 ** 25;
 
-/** GFLOP/s of `threads` threads together; the best of `runs`. */
-export async function measurePeak(build: WasmBuild, threads: number, runs = 5): Promise<number> {
+/** GFLOP/s of `threads` threads together. */
+export async function measurePeak(build: WasmBuild, threads: number): Promise<number> {
+  return measureLoop(build, threads, { loop: 'multiplyAdd', amount: rounds, work: rounds * flopsARound, bytes: 0 });
+}
+
+/** Of `threads` threads together. A line that is written whole is read first, which is not counted. */
+export async function measureBandwidth(build: WasmBuild, threads: number): Promise<Bandwidth> {
+  const bytes = Math.max(leastBytes, Math.ceil(allBytes / threads / pageBytes) * pageBytes);
+  const measure = (loop: Loop, amount: number) => measureLoop(build, threads, { loop, amount, work: bytes, bytes });
+  return { read: await measure('read', bytes), copy: await measure('copy', bytes / 2) };
+}
+
+interface LoopSettings {
+  readonly loop: Loop;
+  /** Rounds, or bytes read. */
+  readonly amount: number;
+  /** What that counts for. */
+  readonly work: number;
+  readonly bytes: number;
+}
+
+/** 10⁹ units of work a second. */
+async function measureLoop(build: WasmBuild, threads: number, { work, ...settings }: LoopSettings): Promise<number> {
   const module = await compileModule(build);
   const start = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: PeakSettings = { module, start, ...settings };
   const workers = Array.from(
     { length: threads },
-    () => new Worker(new URL('./peakWorker.js', import.meta.url), { workerData: { module, rounds, runs, start } }),
+    () => new Worker(new URL('./peakWorker.js', import.meta.url), { workerData }),
   );
   try {
     await Promise.all(workers.map(messageOf));
@@ -25,7 +54,7 @@ export async function measurePeak(build: WasmBuild, threads: number, runs = 5): 
     Atomics.store(start, 0, 1);
     Atomics.notify(start, 0);
     const milliseconds = await Promise.all(times);
-    return milliseconds.reduce((sum, ms) => sum + (rounds * flopsARound) / ms / 1e6, 0);
+    return milliseconds.reduce((sum, ms) => sum + work / ms / 1e6, 0);
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }

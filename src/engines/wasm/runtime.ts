@@ -2,6 +2,7 @@
  * Loaded programs on a team of threads. Calls are carried out in the order they were made: a read sees what all
  * programs submitted before it have left, and nothing of those after it.
  */
+import { Place } from '../../../assembly/compute/opcodes.js';
 import { sizeOf, type TensorType } from '../../ops/operation.js';
 import { costOf } from '../../program/print.js';
 import type { Program } from '../../program/program.js';
@@ -93,6 +94,7 @@ export class WasmRuntime implements Runtime {
       const { operations } = program.program;
       const starts = new Float64Array(this.#buffer, this.#layout.times, operations.length + 2);
       starts.fill(Number.NaN);
+      const waited = this.#layout.scratch.map((scratch) => new Float64Array(this.#buffer, scratch + Place.Waited, 1));
       // The second word of a tape is where its operations' start times go.
       const header = new Int32Array(this.#buffer, program.tapes[slot].address, 2);
       header[1] = this.#layout.times;
@@ -101,7 +103,7 @@ export class WasmRuntime implements Runtime {
       } finally {
         header[1] = 0;
       }
-      return timesOf(program, starts);
+      return { ...timesOf(program, starts), waitedMs: waited.reduce((sum, [ms]) => sum + ms, 0) / waited.length };
     });
   }
 
@@ -162,8 +164,8 @@ function timesOf({ program }: Loaded, starts: Float64Array): OperationTimes {
   const operations = written.slice(0, -1).map((index, i): OperationTime => {
     const ms = starts[written[i + 1]] - starts[index];
     const operation = program.operations[index];
-    if (!operation) return { name: 'outputs', scope: '', ms, flops: 0 };
-    return { name: operation.name, scope: operation.scope, ms, flops: costOf(program, operation).flops };
+    if (!operation) return { name: 'outputs', scope: '', ms, flops: 0, bytes: 0 };
+    return { name: operation.name, scope: operation.scope, ms, ...costOf(program, operation) };
   });
   return { stepMs: starts[written[written.length - 1]] - starts[written[0]], operations };
 }

@@ -10,7 +10,7 @@ import { checkOptions } from '../options.js';
 import { chooseBuild, compileModule } from './build.js';
 import type { WasmBuild } from './features.js';
 import { type Layout, layOut, mostBytes, pageBytes } from './layout.js';
-import { measurePeak } from './peak.js';
+import { measureBandwidth, measurePeak } from './peak.js';
 import { WasmRuntime } from './runtime.js';
 import { Team } from './team.js';
 
@@ -30,6 +30,7 @@ export function createWasmEngine(build?: WasmBuild): Engine {
       return load(programs, options.threads ?? availableParallelism(), build);
     },
     measurePeak: ({ threads = availableParallelism() } = {}) => measurePeak(build ?? chooseBuild(), threads),
+    measureBandwidth: ({ threads = availableParallelism() } = {}) => measureBandwidth(build ?? chooseBuild(), threads),
   };
   return engine;
 }
