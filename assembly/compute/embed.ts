@@ -94,7 +94,7 @@ export function embedGradient(args: usize, thread: i32, threads: i32): void {
 /** to += from over `count` floats. */
 // @ts-ignore: decorator
 @inline
-function addRow(from: usize, to: usize, count: i32): void {
+export function addRow(from: usize, to: usize, count: i32): void {
   let i = 0;
   for (; i + 4 <= count; i += 4) {
     const at = <usize>i << 2;

@@ -43,6 +43,16 @@ export enum Opcode {
   BinaryCrossEntropyRows,
   BinaryCrossEntropySum,
   BinaryCrossEntropyGradient,
+  // losses.ts
+  SoftmaxTerms,
+  SoftmaxGradient,
+  SquaredTerms,
+  SquaredGradient,
+  MeanOfTerms,
+  // parts.ts
+  CopyColumns,
+  FirstToken,
+  FirstTokenGradient,
   // optimizer.ts
   Squares,
   Norm,

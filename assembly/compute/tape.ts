@@ -15,10 +15,12 @@ import { activationGradient, add, copy, dropout, erf, fill, scale } from './elem
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
 import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
 import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
+import { meanOfTerms, softmaxGradient, softmaxTerms, squaredGradient, squaredTerms } from './losses';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
 import { packPlaces, unpackPlaces } from './packing';
+import { copyColumns, firstToken, firstTokenGradient } from './parts';
 import { SCRATCH_ENTRY, SCRATCH_WAITED } from './scratch';
 
 @external("env", "now")
@@ -93,6 +95,14 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.BinaryCrossEntropyRows: { binaryCrossEntropyRows(args, thread, threads); break; }
     case Opcode.BinaryCrossEntropySum: { binaryCrossEntropySum(args); break; }
     case Opcode.BinaryCrossEntropyGradient: { binaryCrossEntropyGradient(args, thread, threads); break; }
+    case Opcode.SoftmaxTerms: { softmaxTerms(args, thread, threads); break; }
+    case Opcode.SoftmaxGradient: { softmaxGradient(args, thread, threads); break; }
+    case Opcode.SquaredTerms: { squaredTerms(args, thread, threads); break; }
+    case Opcode.SquaredGradient: { squaredGradient(args, thread, threads); break; }
+    case Opcode.MeanOfTerms: { meanOfTerms(args); break; }
+    case Opcode.CopyColumns: { copyColumns(args, thread, threads); break; }
+    case Opcode.FirstToken: { firstToken(args, thread, threads); break; }
+    case Opcode.FirstTokenGradient: { firstTokenGradient(args, thread, threads); break; }
     case Opcode.Squares: { squares(args, thread, threads); break; }
     case Opcode.Norm: { norm(args); break; }
     case Opcode.Clip: { clip(args); break; }

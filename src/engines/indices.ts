@@ -1,11 +1,13 @@
 /**
  * What an engine checks in a batch before kernels, which run unchecked, use its numbers as addresses.
  *
- * The rules follow from who reads an input: ids of `embed` address its table, `places` a row, `counts` bound the places
- * in use, `lengths` cut a row. What `replace` passes on must obey what its result must obey.
+ * Every operation says what its own inputs must be (`indices` of src/ops); here it is found out which inputs of the
+ * program that is about. A bound on numbers that an operation passes on is a bound on what it makes them from.
  */
 import { type Complaint, GalvaniError } from '../errors.js';
-import type { Operation, Program } from '../program/program.js';
+import { operations } from '../ops/index.js';
+import type { IndexRule } from '../ops/operation.js';
+import { type Program, typesOf } from '../program/program.js';
 import type { Inputs } from './engine.js';
 
 /** What is wrong with the values, if anything. */
@@ -37,57 +39,41 @@ export function checkIndices(program: string, rules: IndexRules, inputs: Inputs)
   }
 }
 
+/** Rules by the tensor of an input. */
 function rulesOf(program: Program): Map<number, Rule[]> {
-  const rules = new Map<number, Rule[]>();
-  /** Bounds on ids, also where they are no inputs themselves: tensor → the smallest vocabulary that they look up. */
+  /** By tensor and by what they say, since a model asks for the same in every layer. */
+  const rules = new Map<number, Map<string, Rule>>();
+  /** Tensor → what its numbers must lie below for all who use them as addresses. */
   const bounds = new Map<number, number>();
   const nameOf = new Map(Object.entries(program.inputs).map(([name, tensor]) => [tensor, name]));
-  const add = (tensor: number, rule: Rule) => {
-    if (nameOf.has(tensor)) rules.set(tensor, [...(rules.get(tensor) ?? []), rule]);
-  };
-  const bound = (tensor: number, pieces: number) => bounds.set(tensor, Math.min(pieces, bounds.get(tensor) ?? pieces));
-  const shape = (operation: Operation, position: number) => program.tensors[operation.inputs[position]].shape;
 
   // Backwards, so that a result's bound is known before the operation that makes it.
-  for (const operation of [...program.operations].reverse()) {
-    const [first, second, third, fourth, fifth] = operation.inputs;
-    if (operation.name === 'embed') {
-      bound(first, shape(operation, 3)[0]);
-      add(first, within(shape(operation, 3)[0]));
-      add(second, segments(shape(operation, 0)[1], shape(operation, 1)[1]));
-    } else if (operation.name === 'embedGradient') {
-      add(first, within(Number(operation.attributes.pieces)));
-      add(second, segments(shape(operation, 0)[1], shape(operation, 1)[1]));
-    } else if (operation.name === 'attention') {
-      add(fourth, segments(shape(operation, 0)[1], shape(operation, 3)[1]));
-    } else if (operation.name === 'binaryCrossEntropy') {
-      add(third, segments(shape(operation, 1)[1], shape(operation, 2)[1]));
-    } else if (operation.name === 'gatherRows') {
-      add(second, within(shape(operation, 0)[1]));
-    } else if (operation.name === 'gatherIds') {
-      add(second, within(shape(operation, 0)[1]));
-      const pieces = bounds.get(operation.outputs[0]);
-      if (pieces !== undefined) add(first, within(pieces));
-    } else if (operation.name === 'scatterRows') {
-      add(second, within(Number(operation.attributes.places)));
-    } else if (operation.name === 'replace') {
-      const most = shape(operation, 1)[1];
-      add(fourth, within(most + 1));
-      add(second, inUse(within(shape(operation, 0)[1]), most, nameOf.get(fourth)));
-      const pieces = bounds.get(operation.outputs[0]);
-      if (pieces !== undefined) {
-        bound(first, pieces);
-        add(first, within(pieces));
-        add(third, inUse(within(pieces), most, nameOf.get(fourth)));
+  for (const { name, inputs, outputs, attributes } of [...program.operations].reverse()) {
+    const own = operations.get(name)?.indices?.({
+      inputs: typesOf(program, inputs),
+      attributes,
+      outputBounds: outputs.map((tensor) => bounds.get(tensor)),
+    });
+    for (const [position, rule] of Object.entries(own ?? {})) {
+      if (rule === undefined) continue;
+      const tensor = inputs[Number(position)];
+      if ('below' in rule && rule.inUse === undefined) {
+        bounds.set(tensor, Math.min(rule.below, bounds.get(tensor) ?? rule.below));
       }
-    } else if (operation.name === 'maskedLmHead') {
-      const most = shape(operation, 3)[1];
-      add(fifth, within(most + 1));
-      bound(fourth, shape(operation, 1)[0]);
-      add(fourth, within(shape(operation, 1)[0]));
+      if (!nameOf.has(tensor)) continue;
+      const counts = 'below' in rule && rule.inUse !== undefined ? nameOf.get(inputs[rule.inUse]) : undefined;
+      const known = rules.get(tensor) ?? new Map<string, Rule>();
+      known.set(JSON.stringify([rule, counts]), checkOf(rule, program.tensors[tensor].shape[1], counts));
+      rules.set(tensor, known);
     }
   }
-  return rules;
+  return new Map([...rules].map(([tensor, known]) => [tensor, [...known.values()]]));
+}
+
+/** The check of an input with so many numbers a row, of which another input says how many are in use. */
+function checkOf(rule: IndexRule, numbersARow: number, counts: string | undefined): Rule {
+  if ('segmentsIn' in rule) return segments(rule.segmentsIn, numbersARow);
+  return counts === undefined ? within(rule.below) : inUse(within(rule.below), numbersARow, counts);
 }
 
 /** Numbers in [0, bound). */
@@ -101,9 +87,8 @@ function within(bound: number): Rule {
   };
 }
 
-/** The rule for the first counts[row] of `most` numbers of each row; all of them where counts is no input. */
-function inUse(rule: Rule, most: number, counts: string | undefined): Rule {
-  if (counts === undefined) return rule;
+/** The rule for the first counts[row] of `most` numbers of each row. */
+function inUse(rule: Rule, most: number, counts: string): Rule {
   return (values, all) => {
     const used = all[counts] as Int32Array;
     for (let row = 0; row < used.length; row++) {

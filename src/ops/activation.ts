@@ -45,6 +45,7 @@ export const activationGradientOperation: OperationDefinition<{ activation: Acti
     [0, 0],
     [0, 1],
   ],
+  places: { inputs: [0, 1], outputs: [0] },
   flops([dy]) {
     return 20 * sizeOf(dy.shape);
   },

@@ -40,6 +40,7 @@ export const addNormOperation: OperationDefinition<AddNormAttributes> = {
     const [dGamma, dBeta] = layerNormParameterGradient(build, dy!, sum, mean, inverse, previous[2], previous[3]);
     return [dropout(build, dSum, draw, attributes), dSum, dGamma, dBeta, undefined];
   },
+  places: { inputs: [0, 1], outputs: [0, 1, 2, 3] },
   flops([x]) {
     return 10 * sizeOf(x.shape);
   },

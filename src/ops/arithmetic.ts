@@ -34,6 +34,7 @@ export const addOperation: OperationDefinition<Record<string, never>> = {
   gradient({ outputGradients: [dSum] }) {
     return [dSum, dSum];
   },
+  places: { inputs: [0, 1], outputs: [0] },
   flops([x]) {
     return sizeOf(x.shape);
   },
@@ -57,6 +58,7 @@ export const scaleOperation: OperationDefinition<{ factor: number }> = {
   gradient({ build, attributes, outputGradients: [dy] }) {
     return [scale(build, dy!, attributes.factor)];
   },
+  places: { inputs: [0], outputs: [0] },
   flops([x]) {
     return sizeOf(x.shape);
   },

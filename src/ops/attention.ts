@@ -40,6 +40,11 @@ export const attentionOperation: OperationDefinition<AttentionAttributes> = {
     );
     return [...gradients, undefined, undefined];
   },
+  places: { inputs: [0, 1, 2], outputs: [0], lengths: 3 },
+  indices({ inputs: [q] }) {
+    return { 3: { segmentsIn: q.shape[1] } };
+  },
+  operands: [0, 1, 2],
   flops([q]) {
     return 4 * products(q);
   },
@@ -87,6 +92,11 @@ export const attentionGradientOperation: OperationDefinition<AttentionAttributes
     expectType('attentionGradient', 'draw', draw, drawType);
     return [q, q, q];
   },
+  places: { inputs: [0, 1, 2, 3, 7], outputs: [0, 1, 2], lengths: 5 },
+  indices({ inputs: [q] }) {
+    return { 5: { segmentsIn: q.shape[1] } };
+  },
+  operands: [0, 1, 2, 3, 4, 7],
   flops([q]) {
     return 10 * products(q);
   },

@@ -9,6 +9,8 @@ export const biasGradientOperation: OperationDefinition<Record<string, never>> =
     return [dBias];
   },
   inPlace: [[0, 1]],
+  places: { inputs: [0], outputs: [] },
+  operands: [0],
   flops([dy]) {
     return sizeOf(dy.shape);
   },

@@ -34,6 +34,10 @@ export const binaryCrossEntropyOperation: OperationDefinition<Record<string, nev
     const [dLogits] = build.apply(binaryCrossEntropyGradientOperation, [...inputs, dLoss], {});
     return [dLogits, undefined, undefined, undefined];
   },
+  places: { inputs: [0], outputs: [], lengths: 2 },
+  indices({ inputs: [, labels] }) {
+    return { 2: { segmentsIn: labels.shape[1] } };
+  },
   flops([logits]) {
     return 20 * sizeOf(logits.shape);
   },
@@ -87,6 +91,10 @@ export const binaryCrossEntropyGradientOperation: OperationDefinition<Record<str
     return [logits];
   },
   inPlace: [[0, 0]],
+  places: { inputs: [0], outputs: [0], lengths: 2 },
+  indices({ inputs: [, labels] }) {
+    return { 2: { segmentsIn: labels.shape[1] } };
+  },
   flops([logits]) {
     return 10 * sizeOf(logits.shape);
   },

@@ -60,6 +60,7 @@ export const dropoutOperation: OperationDefinition<DropoutAttributes> = {
   gradient({ build, inputs: [, draw], attributes, outputGradients: [dy] }) {
     return [dropout(build, dy!, draw, attributes), undefined];
   },
+  places: { inputs: [0], outputs: [0] },
   flops([x]) {
     return sizeOf(x.shape);
   },

@@ -26,6 +26,10 @@ export const embedOperation: OperationDefinition<Record<string, never>> = {
     const gradients = embedGradient(build, ids, lengths, seconds, dy!, tables, previous.slice(3));
     return [undefined, undefined, undefined, ...gradients];
   },
+  places: { inputs: [], outputs: [0], lengths: 1 },
+  indices({ inputs: [ids, , , words] }) {
+    return { 0: { below: words.shape[0] }, 1: { segmentsIn: ids.shape[1] } };
+  },
   flops(_inputs, [sum]) {
     return 2 * sizeOf(sum.shape);
   },
@@ -77,6 +81,10 @@ export const embedGradientOperation: OperationDefinition<{ pieces: number; posit
     [1, 5],
     [2, 6],
   ],
+  places: { inputs: [3], outputs: [], lengths: 1 },
+  indices({ inputs: [ids], attributes: { pieces } }) {
+    return { 0: { below: pieces }, 1: { segmentsIn: ids.shape[1] } };
+  },
   flops([, , , dy]) {
     return 3 * sizeOf(dy.shape);
   },

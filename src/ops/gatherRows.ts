@@ -1,5 +1,14 @@
 /** The places of each row that somebody asks for; the gradient adds where a place occurs twice. */
-import { type Build, expectType, float32, int32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
+import {
+  type Build,
+  below,
+  expectType,
+  float32,
+  int32,
+  type OperationDefinition,
+  sizeOf,
+  type Tensor,
+} from './operation.js';
 
 /** x (B, T, H), places (B, N) → (B, N, H). */
 export const gatherRowsOperation: OperationDefinition<Record<string, never>> = {
@@ -13,6 +22,10 @@ export const gatherRowsOperation: OperationDefinition<Record<string, never>> = {
   gradient({ build, inputs: [x, places], outputGradients: [dy], previous }) {
     const scattered = build.apply(scatterRowsOperation, [dy, places, previous[0]], { places: x.shape[1] });
     return [scattered[0], undefined];
+  },
+  places: { inputs: [0], outputs: [] },
+  indices({ inputs: [x] }) {
+    return { 1: { below: x.shape[1] } };
   },
   flops() {
     return 0;
@@ -42,6 +55,10 @@ export const scatterRowsOperation: OperationDefinition<{ places: number }> = {
     return [dx];
   },
   inPlace: [[0, 2]],
+  places: { inputs: [2], outputs: [0] },
+  indices({ attributes: { places } }) {
+    return { 1: { below: places } };
+  },
   flops([dy]) {
     return sizeOf(dy.shape);
   },
@@ -64,6 +81,9 @@ export const gatherIdsOperation: OperationDefinition<Record<string, never>> = {
     expectType('gatherIds', 'ids', ids, int32(-1, -1));
     expectType('gatherIds', 'places', places, int32(ids.shape[0], -1));
     return [places];
+  },
+  indices({ inputs: [ids], outputBounds: [pieces] }) {
+    return { 0: below(pieces), 1: { below: ids.shape[1] } };
   },
   flops() {
     return 0;

@@ -30,6 +30,7 @@ export const layerNormOperation: OperationDefinition<{ epsilon: number }> = {
     const [dGamma, dBeta] = layerNormParameterGradient(build, dy!, x, mean, inverse, previous[1], previous[2]);
     return [layerNormGradient(build, dy!, x, gamma, mean, inverse), dGamma, dBeta];
   },
+  places: { inputs: [0], outputs: [0, 1, 2] },
   flops([x]) {
     return 8 * sizeOf(x.shape);
   },
@@ -77,6 +78,7 @@ export const layerNormGradientOperation: OperationDefinition<Record<string, neve
     return [dy];
   },
   inPlace: [[0, 0]],
+  places: { inputs: [0, 1, 3, 4], outputs: [0] },
   flops([dy]) {
     return 12 * sizeOf(dy.shape);
   },
@@ -126,6 +128,7 @@ export const layerNormParameterGradientOperation: OperationDefinition<Record<str
     [0, 4],
     [1, 5],
   ],
+  places: { inputs: [0, 1, 2, 3], outputs: [] },
   flops([dy]) {
     return 5 * sizeOf(dy.shape);
   },

@@ -40,6 +40,8 @@ export const linearOperation: OperationDefinition<{ activation: Activation }> = 
       bias && needed[2] ? biasGradient(build, dPre, previous[2]) : undefined,
     ];
   },
+  places: { inputs: [0], outputs: [0, 1] },
+  operands: [0, 1],
   flops([x, weight]) {
     return 2 * rowsOf(x.shape) * sizeOf(weight.shape);
   },
@@ -76,6 +78,8 @@ export const linearInputGradientOperation: OperationDefinition<Record<string, ne
     return [dx];
   },
   inPlace: [[0, 2]],
+  places: { inputs: [0, 2], outputs: [0] },
+  operands: [0, 1],
   flops([dy, weight]) {
     return 2 * rowsOf(dy.shape) * sizeOf(weight.shape);
   },
@@ -106,6 +110,8 @@ export const linearWeightGradientOperation: OperationDefinition<Record<string, n
     return [dWeight];
   },
   inPlace: [[0, 2]],
+  places: { inputs: [0, 1], outputs: [] },
+  operands: [0, 1],
   flops([dy, x]) {
     return 2 * sizeOf(dy.shape) * lastOf(x.shape);
   },

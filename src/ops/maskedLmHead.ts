@@ -71,6 +71,9 @@ export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> 
       needed[2] ? biasGradient(build, dLogits, previous[2]) : undefined,
     ];
   },
+  indices({ inputs: [hidden, table] }) {
+    return { 3: { below: table.shape[0] }, 4: { below: hidden.shape[1] + 1 } };
+  },
   flops([hidden, table]) {
     return 2 * rowsOf(hidden.shape) * sizeOf(table.shape);
   },
@@ -160,6 +163,9 @@ export const maskedLmHeadGradientOperation: OperationDefinition<Record<string, n
     return [logits];
   },
   inPlace: [[0, 0]],
+  indices({ inputs: [logits] }) {
+    return { 2: { below: logits.shape[2] }, 3: { below: logits.shape[1] + 1 } };
+  },
   flops([logits]) {
     return 4 * sizeOf(logits.shape);
   },

@@ -47,6 +47,35 @@ export interface GradientCall<A extends Attributes> {
 }
 
 /**
+ * What the numbers of an int32 input must be, since kernels, which run unchecked, use them as addresses: in [0, below),
+ * all of them or the first ones of each row, as many as input `inUse` says; or lengths of segments that fit into a row.
+ */
+export type IndexRule = { readonly below: number; readonly inUse?: number } | { readonly segmentsIn: number };
+
+/** The rule of numbers that an operation passes on, by what its result must lie below, if that is bounded. */
+export function below(bound: number | undefined, inUse?: number): IndexRule | undefined {
+  if (bound === undefined) return undefined;
+  return inUse === undefined ? { below: bound } : { below: bound, inUse };
+}
+
+/**
+ * Positions of inputs and outputs that have something for every place of a batch, (B, T, …), each place by itself or
+ * summed over: an engine may leave padding out of all of them. `lengths` is the input that says which places are real.
+ */
+export interface PlacesRule {
+  readonly inputs: readonly number[] | 'all';
+  readonly outputs: readonly number[];
+  readonly lengths?: number;
+}
+
+export interface IndexCall<A extends Attributes> {
+  readonly inputs: readonly TensorType[];
+  readonly attributes: A;
+  /** What the numbers of each output must lie below for those who read them, where they use them as addresses. */
+  readonly outputBounds: readonly (number | undefined)[];
+}
+
+/**
  * Inputs that may be absent are `undefined` in these lists (their type, tensor and values alike); a rule that reads
  * an absent input is a bug of the rule.
  */
@@ -60,6 +89,12 @@ export interface OperationDefinition<A extends Attributes = Attributes> {
   readonly accumulates?: readonly number[];
   /** [output, input]: the output may take the input's memory when nobody reads the input afterwards. */
   readonly inPlace?: readonly (readonly [number, number])[];
+  /** Rules of the inputs that are addresses, by position; what an engine checks before a program runs. */
+  indices?(call: IndexCall<A>): Readonly<Record<number, IndexRule | undefined>>;
+  /** What goes place by place; where `lengths` is absent, nothing does. */
+  readonly places?: PlacesRule;
+  /** Inputs that only matrix products and sums read, which an engine may hold in the precision of its products. */
+  readonly operands?: readonly number[];
   /** Floating-point operations of one call, a multiply-add counted as two. */
   flops(inputs: readonly TensorType[], outputs: readonly TensorType[], attributes: A): number;
   /** Computes the outputs in float64, by plain loops. Every output element is written. */

@@ -3,7 +3,7 @@
  * it sees there) and builds the discriminator's input (values = samples; a sample that equals the original counts as
  * original). Where a place occurs twice in a row, its last value stands.
  */
-import { type Build, expectType, int32, type OperationDefinition, type Tensor } from './operation.js';
+import { type Build, below, expectType, int32, type OperationDefinition, type Tensor } from './operation.js';
 
 /** ids (B, T), places, values (B, N), counts (B): places in use → replaced (B, T), labels (B, T): 1 where different. */
 export const replaceOperation: OperationDefinition<Record<string, never>> = {
@@ -14,6 +14,14 @@ export const replaceOperation: OperationDefinition<Record<string, never>> = {
     expectType('replace', 'values', values, places);
     expectType('replace', 'counts', counts, int32(ids.shape[0]));
     return [ids, ids];
+  },
+  indices({ inputs: [ids, places], outputBounds: [pieces] }) {
+    return {
+      0: below(pieces),
+      1: { below: ids.shape[1], inUse: 3 },
+      2: below(pieces, 3),
+      3: { below: places.shape[1] + 1 },
+    };
   },
   flops() {
     return 0;

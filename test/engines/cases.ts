@@ -16,6 +16,7 @@ import {
   type TensorType,
   type Values,
 } from '../../src/ops/operation.js';
+import { openColumns } from '../../src/ops/softmaxCrossEntropy.js';
 import { drawWords, keyOfSeed, uniformOfWord } from '../../src/random/philox.js';
 import { attentionErrors, attentionGradientErrors } from './attention.js';
 import { gamma, type ProductRounding, productError, sumError, unitRoundoff } from './roundoff.js';
@@ -538,7 +539,7 @@ function attentionCases(): Case[] {
   });
 }
 
-function reference(name: string, inputs: readonly CaseInput[], attributes: Attributes): Values[] {
+function reference(name: string, inputs: Case['inputs'], attributes: Attributes): Values[] {
   return runReference({ operation: name, title: '', attributes, inputs, bounds: () => [] }, (values) => values);
 }
 
@@ -717,6 +718,133 @@ function binaryCases(): Case[] {
   });
 }
 
+/** Values that nobody may read: the reference gives no number for one that does. */
+function unread(input: CaseInput, isRead: (i: number) => boolean): CaseInput {
+  return { ...input, values: (input.values as Float32Array).map((value, i) => (isRead(i) ? value : Number.NaN)) };
+}
+
+function choiceCases(): Case[] {
+  return awkwardSizes.flatMap((columns, i): Case[] => {
+    const rows = sizes(i, 5);
+    const walls = i % 2 ? lengths(rows, columns, 1 + (i % 3)) : undefined;
+    const allowed = i % 3 === 1 ? integers([rows, columns], 3) : undefined;
+    const weights = i % 4 < 2 ? exactly(float32(rows), [...numbers.floats(rows)].map(Math.abs)) : undefined;
+    const labels = integers([rows], columns);
+    const isOpen = openColumns(walls?.values, allowed?.values, rows, columns);
+    const logits = unread(floats(i % 2 ? [rows, columns, 1] : [rows, columns], 4), (at) => isOpen[at]);
+    const inputs = [logits, labels, walls, allowed, weights, exactly(float32(), [5])];
+    const title = `${rows}×${columns}${walls ? ', walls' : ''}${allowed ? ', mask' : ''}${weights ? ', weights' : ''}`;
+    const [, logSumExp] = reference('softmaxCrossEntropy', inputs, {});
+    const largest = most((logits.values as Float32Array).filter((_, at) => isOpen[at]));
+    const heaviest = weights ? most(weights.values) : 1;
+    return [
+      {
+        operation: 'softmaxCrossEntropy',
+        title,
+        attributes: {},
+        inputs,
+        // An exponent is a difference of two logits, within 2 u of the largest; a term is within 8 u and that of exact,
+        // their sum within γ(C) more, and its logarithm within 8 u of itself.
+        bounds({ outputs: [loss, logSumExp] }) {
+          const ofTotal = gamma(columns + 16) + unitRoundoff * (2 * largest + 8 * Math.log(columns));
+          const ofTerms = heaviest * rows * (ofTotal + 4 * unitRoundoff * (2 * largest + Math.log(columns)));
+          return [
+            ofTerms / 5 + gamma(rows + 4) * Math.abs(loss[0]),
+            logSumExp.map((value) => ofTotal + 2 * unitRoundoff * (Math.abs(value) + largest)) as Float64Array,
+          ];
+        },
+      },
+      {
+        operation: 'softmaxCrossEntropyGradient',
+        title,
+        attributes: {},
+        inputs: [...inputs, exactly(float32(rows), [...logSumExp]), exactly(float32(), [0.7])],
+        // A probability is at most 1 and within 2 u (|logit| + |logSumExp|) + 16 u of exact.
+        bounds: ({ inputs: [, , , , , , logSumExp] }) => [
+          (0.7 / 5) * heaviest * (gamma(24) + 2 * unitRoundoff * (largest + most(logSumExp))),
+        ],
+      },
+    ];
+  });
+}
+
+function regressionCases(): Case[] {
+  return awkwardSizes.flatMap((rows, i): Case[] => {
+    const weights = i % 2 ? exactly(float32(rows), [...numbers.floats(rows)].map(Math.abs)) : undefined;
+    const inputs = [floats([rows, 1], 3), floats([rows], 3), weights, exactly(float32(), [7])];
+    const title = `${rows}${weights ? ', weights' : ''}`;
+    return [
+      {
+        operation: 'meanSquaredError',
+        title,
+        attributes: {},
+        inputs,
+        // A difference is within u of itself, so its square within 3 u; no term is negative.
+        bounds: ({ outputs: [loss] }) => [scaled(loss, gamma(rows + 8))],
+      },
+      {
+        operation: 'meanSquaredErrorGradient',
+        title,
+        attributes: {},
+        inputs: [...inputs, exactly(float32(), [0.7])],
+        bounds: ({ outputs: [dPredictions] }) => [scaled(dPredictions, gamma(8))],
+      },
+    ];
+  });
+}
+
+function partCases(): Case[] {
+  return awkwardSizes.flatMap((width, i): Case[] => {
+    const rows = 5;
+    const places = sizes(i, 7);
+    const walls = lengths(rows, places, 1 + (i % 3));
+    const hasTokens = (row: number) => row % 4 !== 3;
+    const title = `${rows}×${places}×${width}`;
+    const widths = [width, sizes(i, 5), sizes(i, 7)].slice(0, 1 + (i % 3));
+    const total = widths.reduce((sum, own) => sum + own, 0);
+    return [
+      {
+        operation: 'firstToken',
+        title,
+        attributes: {},
+        inputs: [
+          unread(floats([rows, places, width]), (at) => {
+            const place = Math.floor(at / width);
+            return place % places === 0 && hasTokens(Math.floor(place / places));
+          }),
+          walls,
+        ],
+        bounds: () => [0],
+      },
+      {
+        operation: 'firstTokenGradient',
+        title: `${title}${i % 2 ? ', added' : ''}`,
+        attributes: { places },
+        inputs: [
+          unread(floats([rows, width]), (at) => hasTokens(Math.floor(at / width))),
+          walls,
+          i % 2 ? floats([rows, places, width]) : undefined,
+        ],
+        bounds: linearBounds(1),
+      },
+      {
+        operation: 'concatenate',
+        title: `${places}×(${widths.join(' + ')})`,
+        attributes: {},
+        inputs: widths.map((own) => floats([2, places, own])),
+        bounds: () => [0],
+      },
+      {
+        operation: 'concatenateGradient',
+        title: `${places}×${total}`,
+        attributes: { from: total - widths[widths.length - 1], width: widths[widths.length - 1] },
+        inputs: [floats([2, places, total])],
+        bounds: () => [0],
+      },
+    ];
+  });
+}
+
 function optimizerCases(): Case[] {
   const norms: Case[] = [1, 3, 12].map((count) => ({
     operation: 'globalNorm',
@@ -796,6 +924,9 @@ export function conformanceCases(): Case[] {
     ...gatherCases(),
     ...lmHeadCases(),
     ...binaryCases(),
+    ...choiceCases(),
+    ...regressionCases(),
+    ...partCases(),
     ...optimizerCases(),
   ];
 }

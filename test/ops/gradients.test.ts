@@ -37,6 +37,8 @@ const floats = (...shape: number[]): Given => ({ type: float32(...shape) });
 const draw = ints([4], 7, 11, 3, 5);
 const denominators: Given = { type: float32(2), values: Float64Array.of(5, 9), constant: true };
 
+const denominator: Given = { type: float32(), values: Float64Array.of(4), constant: true };
+
 const rows = 3;
 const places = 5;
 const lengths = ints([rows, 2], 3, 2, 1, 3, 5, 0);
@@ -134,6 +136,44 @@ const cases: Case[] = [
       denominators,
     ],
   },
+  {
+    claim: 'softmaxCrossEntropy over classes',
+    operation: 'softmaxCrossEntropy',
+    inputs: [floats(4, 3), ints([4], 2, 0, 0, 1), undefined, undefined, undefined, denominator],
+  },
+  {
+    claim: 'softmaxCrossEntropy over allowed places inside walls, one answer not shown',
+    operation: 'softmaxCrossEntropy',
+    inputs: [
+      floats(rows, places, 1),
+      ints([rows], 3, 1, 4),
+      lengths,
+      ints([rows, places], 0, 1, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 0, 1, 1),
+      { type: float32(rows), values: Float64Array.of(1, 0.5, 2), constant: true },
+      denominator,
+    ],
+  },
+  {
+    claim: 'meanSquaredError',
+    operation: 'meanSquaredError',
+    inputs: [floats(5, 1), { ...floats(5), constant: true }, undefined, denominator],
+  },
+  {
+    claim: 'meanSquaredError with weights',
+    operation: 'meanSquaredError',
+    inputs: [
+      floats(3, 1),
+      { ...floats(3), constant: true },
+      { type: float32(3), values: Float64Array.of(1, 0, 2), constant: true },
+      denominator,
+    ],
+  },
+  {
+    claim: 'firstToken with a row that has none',
+    operation: 'firstToken',
+    inputs: [floats(rows, places, 3), ints([rows, 2], 3, 2, 0, 0, 0, 4)],
+  },
+  { claim: 'concatenate', operation: 'concatenate', inputs: [floats(2, 3, 2), floats(2, 3, 1), floats(2, 3, 4)] },
   { claim: 'add', operation: 'add', inputs: [floats(4, 3), floats(4, 3)] },
   { claim: 'scale', operation: 'scale', inputs: [floats(4, 3)], attributes: { factor: -2.5 } },
 ];

@@ -6,6 +6,7 @@
  * `<number of the program>.<its name>/<number of the operation>.<its name>/…`, by which `locate` finds the operation of
  * ours that an error is about.
  */
+import { operations as known } from '../../ops/index.js';
 import type { Program } from '../../program/program.js';
 import { typesOf } from '../../program/program.js';
 import { sharedVariables } from '../programs.js';
@@ -134,23 +135,14 @@ function emitProgram(
   };
 }
 
-/** Inputs of operations that are operands of matrix products, and of sums that round nothing more. */
-const operandInputs: Readonly<Record<string, readonly number[]>> = {
-  linear: [0, 1],
-  linearInputGradient: [0, 1],
-  linearWeightGradient: [0, 1],
-  biasGradient: [0],
-  attention: [0, 1, 2],
-  attentionGradient: [0, 1, 2, 3, 4, 7],
-};
-
 /** Values that nobody reads but products. */
 function operandsOf(program: Program): Set<number> {
   const operands = new Set<number>();
   const others = new Set(Object.values(program.outputs));
   for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) others.add(assigned);
   for (const { name, inputs } of program.operations) {
-    for (const [i, tensor] of inputs.entries()) (operandInputs[name]?.includes(i) ? operands : others).add(tensor);
+    for (const [i, tensor] of inputs.entries())
+      (known.get(name)?.operands?.includes(i) ? operands : others).add(tensor);
   }
   return new Set([...operands].filter((tensor) => !others.has(tensor)));
 }

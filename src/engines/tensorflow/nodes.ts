@@ -189,12 +189,11 @@ export abstract class Nodes {
     return this.node('Pack', values, dtype, 'output', attributes);
   }
 
-  /** Along the first axis. */
-  concat(values: readonly Wire[]): Wire {
+  concat(values: readonly Wire[], axis = 0): Wire {
     if (values.length === 1) return values[0];
     const [{ dtype }] = values;
     const attributes = { T: { type: dtype }, N: { int: values.length }, Tidx: { type: 'int32' } } as const;
-    return this.node('ConcatV2', [...values, this.int(0)], dtype, 'output', attributes);
+    return this.node('ConcatV2', [...values, this.int(axis)], dtype, 'output', attributes);
   }
 
   /** 0, 1, …, count − 1 */

@@ -1,43 +1,14 @@
 /**
  * Which values of a program are computed for real places alone (assembly/compute/packing.ts). It follows from the
- * program: an operation of the table below computes each place of what is named there by itself or sums over places, so
+ * program: an operation computes each place of what its definition names (`places`) by itself or sums over places, so
  * all of that is packed or none of it. What operations join is packed where one of them brings the lengths that say what
- * is real, and nothing else reads or writes it: program inputs, variables, and whatever an operation without a line here
+ * is real, and nothing else reads or writes it: program inputs, variables, and whatever an operation without such a rule
  * touches stay as they are. Outputs of the program are unpacked, with zeros for padding.
  */
+import { operations } from '../../ops/index.js';
 import { type Shape, sizeOf } from '../../ops/operation.js';
-import type { Program } from '../../program/program.js';
+import type { Operation, Program } from '../../program/program.js';
 import type { Place } from './tapeWriter.js';
-
-/** Positions of inputs and outputs that have something for every place, and of the input that is their lengths. */
-interface Places {
-  readonly inputs: readonly number[];
-  readonly outputs: readonly number[];
-  readonly lengths?: number;
-}
-
-const placesOfOperations: ReadonlyMap<string, Places> = new Map<string, Places>([
-  ['embed', { inputs: [], outputs: [0], lengths: 1 }],
-  ['embedGradient', { inputs: [3], outputs: [], lengths: 1 }],
-  ['linear', { inputs: [0], outputs: [0, 1] }],
-  ['activationGradient', { inputs: [0, 1], outputs: [0] }],
-  ['linearInputGradient', { inputs: [0, 2], outputs: [0] }],
-  ['linearWeightGradient', { inputs: [0, 1], outputs: [] }],
-  ['biasGradient', { inputs: [0], outputs: [] }],
-  ['layerNorm', { inputs: [0], outputs: [0, 1, 2] }],
-  ['layerNormGradient', { inputs: [0, 1, 3, 4], outputs: [0] }],
-  ['layerNormParameterGradient', { inputs: [0, 1, 2, 3], outputs: [] }],
-  ['addNorm', { inputs: [0, 1], outputs: [0, 1, 2, 3] }],
-  ['dropout', { inputs: [0], outputs: [0] }],
-  ['attention', { inputs: [0, 1, 2], outputs: [0], lengths: 3 }],
-  ['attentionGradient', { inputs: [0, 1, 2, 3, 7], outputs: [0, 1, 2], lengths: 5 }],
-  ['gatherRows', { inputs: [0], outputs: [] }],
-  ['scatterRows', { inputs: [2], outputs: [0] }],
-  ['binaryCrossEntropy', { inputs: [0], outputs: [], lengths: 2 }],
-  ['binaryCrossEntropyGradient', { inputs: [0], outputs: [0], lengths: 2 }],
-  ['add', { inputs: [0, 1], outputs: [0] }],
-  ['scale', { inputs: [0], outputs: [0] }],
-]);
 
 /** One batch's real places. */
 export interface Packing {
@@ -65,11 +36,11 @@ export function planPacking(program: Program): PackingPlan {
   const groups = new Groups(program.tensors.length);
   const fixed = new Set<number>();
   const lengthsOf = new Map<number, Set<number>>();
-  const { operations, tensors } = program;
+  const { tensors } = program;
   for (const [tensor, { kind }] of tensors.entries()) if (kind !== 'value') fixed.add(tensor);
   for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) fixed.add(assigned);
-  for (const operation of operations) {
-    const { inputs, outputs, lengths } = placesOfOperations.get(operation.name) ?? { inputs: [], outputs: [] };
+  for (const operation of program.operations) {
+    const { inputs, outputs, lengths } = placesRuleOf(operation);
     const joined = [
       ...inputs.map((at) => operation.inputs[at] ?? -1),
       ...outputs.map((at) => operation.outputs[at] ?? -1),
@@ -107,6 +78,13 @@ export function planPacking(program: Program): PackingPlan {
     for (const tensor of own) packingOf.set(tensor, packing);
   }
   return { packings, packingOf };
+}
+
+/** As positions; none where nothing goes place by place. */
+function placesRuleOf({ name, inputs }: Operation) {
+  const rule = operations.get(name)?.places;
+  if (!rule || (rule.lengths !== undefined && inputs[rule.lengths] < 0)) return { inputs: [], outputs: [] };
+  return { ...rule, inputs: rule.inputs === 'all' ? [...inputs.keys()] : rule.inputs };
 }
 
 /** T, where every shape is (rows, T, …) or, as a norm's statistics are, (rows · T). */

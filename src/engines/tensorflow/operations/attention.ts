@@ -13,7 +13,7 @@ import { wallsOf } from './segments.js';
 
 type AttentionAttributes = DropoutAttributes & { readonly heads: number };
 
-const attention: Emit<AttentionAttributes> = (call) => {
+export const attention: Emit<AttentionAttributes> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, precision } = call;
   const [q, k, v, lengths, draw] = inputs;
   const { scores, scale, segment, segments, drop } = scoresOf(call, { q, k, lengths, draw }, inputTypes[3]);
@@ -36,7 +36,7 @@ const attention: Emit<AttentionAttributes> = (call) => {
   return [mergeHeads(graph, context, outputTypes[0]), logSumExp];
 };
 
-const attentionGradient: Emit<AttentionAttributes> = (call) => {
+export const attentionGradient: Emit<AttentionAttributes> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, precision } = call;
   const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
   const { scores, scale, segment, segments, drop } = scoresOf(call, { q, k, lengths, draw }, inputTypes[5]);
@@ -117,5 +117,3 @@ function splitHeads({ graph, inputTypes, attributes: { heads } }: EmitCall<Atten
 function mergeHeads(graph: Graph, x: Wire, { shape }: TensorType): Wire {
   return graph.reshape(graph.transpose(x, [0, 2, 1, 3]), shape);
 }
-
-export const attentionOperations = { attention, attentionGradient };

@@ -5,7 +5,7 @@ import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
 import { batchProduct, type Emit, type EmitCall, plus, product, rounded } from './call.js';
 
-const linear: Emit<{ activation: Activation }> = (call) => {
+export const linear: Emit<{ activation: Activation }> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes, precision } = call;
   const [x, weight, bias] = inputs;
   const [outWidth, inWidth] = inputTypes[1].shape;
@@ -29,7 +29,7 @@ function activate(nodes: Nodes, activation: Activation, x: Wire): Wire {
   return nodes.mul(nodes.mul(x, nodes.float(0.5)), nodes.add(erf, nodes.float(1)));
 }
 
-const activationGradient: Emit<{ activation: Activation }> = (call) => {
+export const activationGradient: Emit<{ activation: Activation }> = (call) => {
   const { graph, inputs, attributes } = call;
   const { activation } = attributes;
   return graph.block(['activation_gradient', activation, call.isOperand[0]], inputs, (nodes, [dy, x]) => [
@@ -46,14 +46,14 @@ function slope(nodes: Nodes, activation: Activation, x: Wire): Wire {
   return nodes.add(cumulative, nodes.mul(x, nodes.mul(nodes.float(1 / Math.sqrt(2 * Math.PI)), bell)));
 }
 
-const linearInputGradient: Emit = (call) => {
+export const linearInputGradient: Emit = (call) => {
   const { graph, inputs, inputTypes, outputTypes } = call;
   const [dy, weight, previous] = inputs;
   const dx = graph.reshape(product(call, asRows(graph, dy, inputTypes[0]), weight, {}), outputTypes[0].shape);
   return [plus(graph, dx, previous)];
 };
 
-const linearWeightGradient: Emit = (call) => {
+export const linearWeightGradient: Emit = (call) => {
   const { graph, inputs, inputTypes } = call;
   const [dy, x, previous] = inputs;
   const operands = [asRows(graph, dy, inputTypes[0]), asRows(graph, x, inputTypes[1])] as const;
@@ -72,7 +72,7 @@ function weightOfOne({ graph, precision }: EmitCall, dy: Wire, x: Wire): Wire {
 }
 
 /** In bfloat16 a product with ones, which takes half the time; in float32 that would depend on the number of threads. */
-const biasGradient: Emit = (call) => {
+export const biasGradient: Emit = (call) => {
   const { graph, inputs, inputTypes, outputTypes, precision } = call;
   const [dy, previous] = inputs;
   const rows = asRows(graph, dy, inputTypes[0]);
@@ -92,11 +92,3 @@ export function asRows(nodes: Nodes, x: Wire, type: TensorType): Wire {
 export function matrixOf({ shape }: TensorType): number[] {
   return [rowsOf(shape), lastOf(shape)];
 }
-
-export const linearOperations = {
-  linear,
-  activationGradient,
-  linearInputGradient,
-  linearWeightGradient,
-  biasGradient,
-};

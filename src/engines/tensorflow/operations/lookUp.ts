@@ -4,7 +4,7 @@ import { type Emit, plus } from './call.js';
 import { asRows } from './linear.js';
 import { typesOf, wallsOf } from './segments.js';
 
-const embed: Emit = ({ graph, inputs, inputTypes }) => {
+export const embed: Emit = ({ graph, inputs, inputTypes }) => {
   const [ids, lengths, seconds, words, positions, types] = inputs;
   const [[, places], [, segments]] = inputTypes.map(({ shape }) => shape);
   const walls = wallsOf(graph, lengths, places);
@@ -19,7 +19,12 @@ const embed: Emit = ({ graph, inputs, inputTypes }) => {
   });
 };
 
-const embedGradient: Emit<{ pieces: number; positions: number }> = ({ graph, inputs, inputTypes, attributes }) => {
+export const embedGradient: Emit<{ pieces: number; positions: number }> = ({
+  graph,
+  inputs,
+  inputTypes,
+  attributes,
+}) => {
   const [ids, lengths, seconds, dy, previousWords, previousPositions, previousTypes] = inputs;
   const [rows, places, width] = inputTypes[3].shape;
   const [, segments] = inputTypes[1].shape;
@@ -51,9 +56,9 @@ function addRows(graph: Graph, x: Wire, indices: Wire, count: number, previous: 
   return graph.scatterAdd(graph.cast(previous, 'float32'), graph.expandDims(indices, 1), x);
 }
 
-const gatherRows: Emit = ({ graph, inputs: [x, places] }) => [graph.gather(x, places, 1, 1)];
+export const gatherRows: Emit = ({ graph, inputs: [x, places] }) => [graph.gather(x, places, 1, 1)];
 
-const scatterRows: Emit<{ places: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes }) => {
+export const scatterRows: Emit<{ places: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes }) => {
   const [dy, places, previous] = inputs;
   const [rows, count] = inputTypes[1].shape;
   const firsts = Int32Array.from({ length: rows }, (_, row) => row * attributes.places);
@@ -70,7 +75,7 @@ const scatterRows: Emit<{ places: number }> = ({ graph, inputs, inputTypes, outp
 };
 
 /** Where a place occurs twice its last value stands: the largest number of those that hit it, found by comparing all. */
-const replace: Emit = ({ graph, inputs, inputTypes }) => {
+export const replace: Emit = ({ graph, inputs, inputTypes }) => {
   const [ids, places, values, counts] = inputs;
   const [[, length], [, most]] = inputTypes.map(({ shape }) => shape);
   const numbers = (count: number) => graph.ints(Array.from({ length: count }, (_, i) => i));
@@ -87,13 +92,4 @@ const replace: Emit = ({ graph, inputs, inputTypes }) => {
       return [replaced, nodes.cast(nodes.notEqual(replaced, ids), 'int32')];
     },
   );
-};
-
-export const lookUpOperations = {
-  embed,
-  embedGradient,
-  gatherIds: gatherRows,
-  gatherRows,
-  scatterRows,
-  replace,
 };

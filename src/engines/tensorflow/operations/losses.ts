@@ -10,7 +10,7 @@ import { type Emit, plus, product, rounded } from './call.js';
 import { asRows } from './linear.js';
 import { wallsOf } from './segments.js';
 
-const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean; sample: boolean; stream: number }> = (
+export const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean; sample: boolean; stream: number }> = (
   call,
 ) => {
   const { graph, inputs, inputTypes, outputTypes, attributes } = call;
@@ -99,7 +99,7 @@ function gumbel(nodes: Nodes, u: Wire): Wire {
   return nodes.neg(nodes.log(nodes.sub(tiny, inner)));
 }
 
-const maskedLmHeadGradient: Emit = (call) => {
+export const maskedLmHeadGradient: Emit = (call) => {
   const { graph, inputs, inputTypes, outputTypes } = call;
   const [logits, logSumExp, targets, counts, denominators, dLoss] = inputs;
   const [, places, pieces] = inputTypes[0].shape;
@@ -129,7 +129,7 @@ const maskedLmHeadGradient: Emit = (call) => {
   return [graph.reshape(outputs[0], outputTypes[0].shape)];
 };
 
-const binaryCrossEntropy: Emit = ({ graph, inputs, inputTypes }) => {
+export const binaryCrossEntropy: Emit = ({ graph, inputs, inputTypes }) => {
   const [logits, labels, lengths, denominators] = inputs;
   const [, places] = inputTypes[1].shape;
   const [, segments] = inputTypes[2].shape;
@@ -152,7 +152,7 @@ const binaryCrossEntropy: Emit = ({ graph, inputs, inputTypes }) => {
   );
 };
 
-const binaryCrossEntropyGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
+export const binaryCrossEntropyGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
   const [logits, labels, lengths, denominators, dLoss] = inputs;
   const [, places] = inputTypes[1].shape;
   const [, segments] = inputTypes[2].shape;
@@ -178,10 +178,3 @@ function denominator(nodes: Nodes, denominators: Wire, which: 0 | 1): Wire {
   const own = nodes.reshape(nodes.slice(denominators, nodes.ints([which]), [1]), []);
   return nodes.add(own, nodes.float(lossEpsilon));
 }
-
-export const lossOperations = {
-  maskedLmHead,
-  maskedLmHeadGradient,
-  binaryCrossEntropy,
-  binaryCrossEntropyGradient,
-};

@@ -7,7 +7,13 @@ import type { Nodes } from '../nodes.js';
 import { type Emit, type EmitCall, plus, rounded } from './call.js';
 import { asRows, matrixOf } from './linear.js';
 
-const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outputTypes, attributes: { epsilon } }) => {
+export const layerNorm: Emit<{ epsilon: number }> = ({
+  graph,
+  inputs,
+  inputTypes,
+  outputTypes,
+  attributes: { epsilon },
+}) => {
   const [x, gamma, beta] = inputs;
   const outputs = graph.block(
     ['layer_norm', epsilon],
@@ -17,7 +23,7 @@ const layerNorm: Emit<{ epsilon: number }> = ({ graph, inputs, inputTypes, outpu
   return shaped(graph, outputs, outputTypes);
 };
 
-const addNorm: Emit<DropoutAttributes & { epsilon: number }> = (call) => {
+export const addNorm: Emit<DropoutAttributes & { epsilon: number }> = (call) => {
   const { graph, inputs, inputTypes, outputTypes, attributes } = call;
   const [x, residual, gamma, beta, draw] = inputs;
   const { epsilon } = attributes;
@@ -45,7 +51,7 @@ function normalize(nodes: Nodes, x: Wire, gamma: Wire, beta: Wire, epsilon: numb
   return [y, nodes.reshape(mean, [-1]), nodes.reshape(inverse, [-1])];
 }
 
-const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
+export const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
   const [dy, x, gamma, mean, inverse] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
   const outputs = graph.block(
@@ -63,7 +69,7 @@ const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => 
   return shaped(graph, outputs, outputTypes);
 };
 
-const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
+export const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
   const [dy, x, mean, inverse, previousGamma, previousBeta] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
   const [dGamma, dBeta] = graph.block(
@@ -77,7 +83,7 @@ const layerNormParameterGradient: Emit = ({ graph, inputs, inputTypes }) => {
   return [plus(graph, dGamma, previousGamma), plus(graph, dBeta, previousBeta)];
 };
 
-const dropout: Emit<DropoutAttributes> = (call) => {
+export const dropout: Emit<DropoutAttributes> = (call) => {
   const { graph, inputs, inputTypes } = call;
   const [x, draw] = inputs;
   const drop = droppingOf(call, draw, inputTypes[0].shape);
@@ -96,5 +102,3 @@ function droppingOf(call: EmitCall<DropoutAttributes>, draw: Wire, shape: readon
 function shaped(graph: Graph, outputs: readonly Wire[], types: readonly TensorType[]): Wire[] {
   return outputs.map((output, i) => graph.reshape(output, types[i].shape));
 }
-
-export const normOperations = { layerNorm, addNorm, layerNormGradient, layerNormParameterGradient, dropout };

@@ -6,9 +6,9 @@ import type { Nodes } from '../nodes.js';
 import { type Emit, plus } from './call.js';
 import { asRows } from './linear.js';
 
-const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
-const add: Emit = ({ graph, inputs: [x, y] }) => [plus(graph, x, y)];
-const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { factor } }) => [
+export const constant: Emit<{ value: number }> = ({ graph, attributes: { value } }) => [graph.float(value)];
+export const add: Emit = ({ graph, inputs: [x, y] }) => [plus(graph, x, y)];
+export const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { factor } }) => [
   graph.mul(graph.cast(x, 'float32'), graph.float(factor)),
 ];
 
@@ -16,7 +16,7 @@ const scale: Emit<{ factor: number }> = ({ graph, inputs: [x], attributes: { fac
  * Sums by XLA, whose order is fixed; TensorFlow's own L2Loss differs in the last bit from process to process. Columns
  * first, since XLA makes no SIMD of a sum over everything. Vectors of one size are a matrix: a model has hundreds.
  */
-const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
+export const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
   const matrices: Wire[] = [];
   const vectors = new Map<number, Wire[]>();
   for (const [i, gradient] of inputs.entries()) {
@@ -32,14 +32,14 @@ const globalNorm: Emit = ({ graph, inputs, inputTypes }) => {
   return graph.block(['root_of_sum'], [squares], (nodes, [squares]) => [nodes.sqrt(nodes.sum(squares, [0]))]);
 };
 
-const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
+export const clip: Emit<{ maxNorm: number }> = ({ graph, inputs, attributes: { maxNorm } }) =>
   graph.block(['clip', maxNorm], inputs, (nodes, [norm]) => {
     const excess = nodes.div(norm, nodes.float(maxNorm));
     const factor = nodes.div(nodes.float(1), nodes.maximum(nodes.float(1), excess));
     return [nodes.select(nodes.isFinite(norm), factor, nodes.float(Number.NaN))];
   });
 
-const adamW: Emit<AdamWAttributes> = ({ graph, inputs, attributes }) => {
+export const adamW: Emit<AdamWAttributes> = ({ graph, inputs, attributes }) => {
   const [parameter, m, v, gradient, factor, rate, draw] = inputs;
   const { beta1, beta2, epsilon, epsilonInRoot, weightDecay, rateFactor, biasCorrection } = attributes;
   const corrections = [beta1, beta2].map((beta) => (biasCorrection ? correction(graph, draw, beta) : graph.float(1)));
@@ -79,5 +79,3 @@ function correction(nodes: Nodes, draw: Wire, beta: number): Wire {
     return nodes.cast(nodes.div(nodes.double(1), rest), 'float32');
   });
 }
-
-export const updateOperations = { constant, add, scale, globalNorm, clip, adamW };
