@@ -15,20 +15,20 @@ import { multiplyRaggedTile, multiplyTile, packBands, packColumnPanels, packPane
 import { exp4, log4, madd, sumLanes } from './math';
 import { firstPlace, placesOf } from './packing';
 import { SCRATCH_WORK } from './scratch';
-import { firstUnit } from './shares';
+import { takeUnit } from './shares';
 
 /**
  * q, k, v, context, logSumExp, lengths, draw, rows, places, segments a row, heads, head width, stream, threshold
  * (0: no dropout), scale of dropout (f32), scale of scores (f32), firsts or 0.
  */
-export function attention(args: usize, thread: i32, threads: i32, scratch: usize): void {
-  visitHeads(args, thread, threads, scratch, false);
+export function attention(args: usize, threads: i32, scratch: usize): void {
+  visitHeads(args, threads, scratch, false);
 }
 
-/** A thread's share of (row, head) pairs, segment by segment; behind the last one all outputs are zeros. */
+/** (Row, head) pairs as the thread comes by them, segment by segment; behind the last one all outputs are zeros. */
 // @ts-ignore: decorator
 @inline
-function visitHeads(args: usize, thread: i32, threads: i32, scratch: usize, isGradient: bool): void {
+function visitHeads(args: usize, threads: i32, scratch: usize, isGradient: bool): void {
   const lengths = load<usize>(args, 20);
   const rows = load<i32>(args, 28);
   const places = load<i32>(args, 32);
@@ -37,8 +37,8 @@ function visitHeads(args: usize, thread: i32, threads: i32, scratch: usize, isGr
   const headWidth = load<i32>(args, 44);
   const firsts = load<usize>(args, 64);
   const stride = <usize>(heads * headWidth) << 2;
-  const last = firstUnit(rows * heads, thread + 1, threads);
-  for (let unit = firstUnit(rows * heads, thread, threads); unit < last; unit++) {
+  const units = rows * heads;
+  for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
     const row = unit / heads;
     const offset = <usize>firstPlace(firsts, row, places) * stride + (<usize>((unit % heads) * headWidth) << 2);
     const end = placesOf(firsts, row, places);
@@ -178,8 +178,8 @@ function softmaxRow(row: usize, count: i32, scale: f32): f32 {
  * q, k, v, context, logSumExp, lengths, draw, rows, places, segments a row, heads, head width, stream, threshold, scale
  * of dropout (f32), scale of scores (f32), firsts or 0, dContext, dq, dk, dv.
  */
-export function attentionGradient(args: usize, thread: i32, threads: i32, scratch: usize): void {
-  visitHeads(args, thread, threads, scratch, true);
+export function attentionGradient(args: usize, threads: i32, scratch: usize): void {
+  visitHeads(args, threads, scratch, true);
 }
 
 function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, length: i32, scratch: usize): void {

@@ -1,44 +1,53 @@
 /**
- * Matrix products: C (M, N) = start + A (M, K) · B (K, N), all three forms of training from two microkernels.
+ * Matrix products: C (M, N) = start + A (M, K) · B (K, N), all three forms of training from one microkernel.
  *
  *   B is packed beforehand into panels of eight columns, [⌈N / 8⌉][K][8], zeros beyond N.
  *     PackTransposed   B[k][n] = w[n][k]     x · Wᵀ: the forward product
  *     PackRows         B[k][n] = w[k][n]     dy · W and dyᵀ · x
- *   A is packed by whoever computes a tile, in its own scratch, into bands of four rows, [rows / 4][k][4].
+ *   A is packed by whoever computes a tile, in its own scratch, into bands of six rows, [⌈rows / 6⌉][k][6].
  *     MultiplyRows     A[m][k] = a[m][k]
  *     MultiplyColumns  A[m][k] = a[k][m]     dyᵀ · x
  *
- * C is cut into tiles that the host chooses by shape alone; K into blocks of Block.Depth, whose panel (16 KiB) stays in the
- * first cache while the bands of the tile stream from the second. Eight accumulators hide the latency of a multiply-add
- * (4 cycles, two a cycle). start: zero, a bias row, or a matrix like C, which may be C.
+ * C is cut into tiles that the host chooses by shape alone, runs of bands by runs of panels, and K into blocks of
+ * Block.Depth. A band (12 KiB) stays in the first cache while the tile's panels, which the second holds, stream past it,
+ * and C is written along its rows. Tiles are taken one below the other, so the next one's panels are there already.
+ * start: zero, a bias row, or a matrix like C, which may be C.
  *
- * The microkernel takes one step of k an iteration and reads packed operands alone. Unrolled over k, V8 orders all loads
- * first and spills (28 GFLOP/s); with four row pointers it is bound by address arithmetic (41–47); as it is, 52 of a
- * measured peak of 58 (one core of an AMD EPYC at 3.6 GHz, Node 20, relaxed SIMD).
+ * The microkernel: twelve accumulators, two vectors of a panel and one of a band are the fifteen registers that V8
+ * allocates. Per step of k 12 multiply-adds (6 cycles) and some 30 instructions in all: 0.99 of the measured peak on
+ * operands in the first cache (AMD EPYC with 48 KiB of it, 4.3 GHz, Node 20, relaxed SIMD); 4 × 8 comes to 0.92, bound
+ * by its address arithmetic, and so does 4 × 8 unrolled over k; 6 × 8 unrolled and 4 × 12 spill.
  */
 import { gelu4, madd, tanh4 } from './math';
 import { Block } from './opcodes';
 import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
-import { firstUnit, unitsOf } from './shares';
+import { firstUnit, takeUnit, unitsOf } from './shares';
 
 /** Rows of a source that one unit of PackRows copies. */
 const PACK_ROWS: i32 = 64;
 
+/** Elements of the panels that one unit of PackTransposed fills, or a little less. */
+const PACK_ELEMENTS: i32 = 16384;
+
+/** Rows of a band. */
+const BAND: i32 = 6;
+
 /** w, panels, N, K, row stride of w: panels of B[k][n] = w[n][k]. */
-export function packTransposed(args: usize, thread: i32, threads: i32): void {
+export function packTransposed(args: usize, threads: i32): void {
   const w = load<usize>(args, 0);
   const panels = load<usize>(args, 4);
   const columns = load<i32>(args, 8);
   const depth = load<i32>(args, 12);
   const stride = <usize>load<i32>(args, 16) << 2;
-  const count = unitsOf(columns, 8);
-  const last = firstUnit(count, thread + 1, threads);
-  for (let p = firstUnit(count, thread, threads); p < last; p++) {
-    packPanel(w + <usize>(p << 3) * stride, panels + <usize>p * <usize>depth * 32, columns - (p << 3), depth, stride);
+  const width = max(1, PACK_ELEMENTS / (depth << 3)) << 3;
+  const units = unitsOf(columns, width);
+  for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
+    const n = unit * width;
+    packPanels(w + <usize>n * stride, panels + <usize>n * <usize>depth * 4, min(width, columns - n), depth, stride);
   }
 }
 
-/** All panels of B[k][n] = w[n][k] by one thread. */
+/** Panels of B[k][n] = w[n][k] by one thread. */
 export function packPanels(w: usize, panels: usize, columns: i32, depth: i32, stride: usize): void {
   for (let n = 0; n < columns; n += 8) {
     packPanel(w + <usize>n * stride, panels + <usize>n * <usize>depth * 4, columns - n, depth, stride);
@@ -97,117 +106,165 @@ function packFourTransposed(from: usize, out: usize, step: usize, rows: i32, dep
 }
 
 /** w, panels, K, N, row stride of w: panels of B[k][n] = w[k][n], eight rows at a time as in packColumns. */
-export function packRows(args: usize, thread: i32, threads: i32): void {
+export function packRows(args: usize, threads: i32): void {
   const w = load<usize>(args, 0);
   const panels = load<usize>(args, 4);
   const depth = load<i32>(args, 8);
   const columns = load<i32>(args, 12);
   const stride = <usize>load<i32>(args, 16) << 2;
   const units = unitsOf(depth, PACK_ROWS);
-  const firstRow = firstUnit(units, thread, threads) * PACK_ROWS;
-  const lastRow = min(depth, firstUnit(units, thread + 1, threads) * PACK_ROWS);
-  const panelBytes = <usize>depth << 5;
-  for (let k0 = firstRow; k0 < lastRow; k0 += 8) {
-    const deep = min(8, lastRow - k0);
-    const from = w + <usize>k0 * stride;
-    let out = panels + (<usize>k0 << 5);
-    let n = 0;
-    for (; n + 8 <= columns; n += 8) {
-      let source = from + (<usize>n << 2);
-      for (let k: usize = 0; k < <usize>deep << 5; k += 32) {
-        v128.store(out + k, v128.load(source));
-        v128.store(out + k, v128.load(source, 16), 16);
-        source += stride;
-      }
-      out += panelBytes;
+  for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
+    const last = min(depth, (unit + 1) * PACK_ROWS);
+    for (let k = unit * PACK_ROWS; k < last; k += 8) {
+      packRowsOfPanels(w + <usize>k * stride, panels + (<usize>k << 5), min(8, last - k), columns, depth, stride);
     }
-    for (let k = 0; n < columns && k < deep; k++) {
-      for (let i = 0; i < 8; i++) {
-        const value = n + i < columns ? load<f32>(from + <usize>k * stride + (<usize>(n + i) << 2)) : 0;
-        store<f32>(out + (<usize>k << 5) + (<usize>i << 2), value);
-      }
+  }
+}
+
+function packRowsOfPanels(from: usize, out: usize, rows: i32, columns: i32, depth: i32, stride: usize): void {
+  const panelBytes = <usize>depth << 5;
+  let n = 0;
+  for (; n + 8 <= columns; n += 8) {
+    let source = from + (<usize>n << 2);
+    for (let k: usize = 0; k < <usize>rows << 5; k += 32) {
+      v128.store(out + k, v128.load(source));
+      v128.store(out + k, v128.load(source, 16), 16);
+      source += stride;
+    }
+    out += panelBytes;
+  }
+  for (let k = 0; n < columns && k < rows; k++) {
+    for (let i = 0; i < 8; i++) {
+      const value = n + i < columns ? load<f32>(from + <usize>k * stride + (<usize>(n + i) << 2)) : 0;
+      store<f32>(out + (<usize>k << 5) + (<usize>i << 2), value);
     }
   }
 }
 
 /**
- * a, row stride of a, panels, c, start or 0, row stride of start (0: one row for all), M, N, K, tile rows, tile
- * columns (a multiple of 8), activation (0 none, 1 gelu, 2 tanh), y: activation(c) where there is one. scratch holds
- * Block.Depth × tile rows.
+ * a, row stride of a, panels, c, start or 0, row stride of start (0: one row for all), M, N, K, runs of bands, runs of
+ * panels, activation (0 none, 1 gelu, 2 tanh), y: activation(c) where there is one. scratch holds Block.Depth × the rows
+ * of a tile.
  */
-export function multiplyRows(args: usize, thread: i32, threads: i32, scratch: usize): void {
-  multiply(args, thread, threads, scratch, false);
+export function multiplyRows(args: usize, threads: i32, scratch: usize): void {
+  multiply(args, threads, scratch, false);
 }
 
 /** The same with A[m][k] = a[k][m]. */
-export function multiplyColumns(args: usize, thread: i32, threads: i32, scratch: usize): void {
-  multiply(args, thread, threads, scratch, true);
+export function multiplyColumns(args: usize, threads: i32, scratch: usize): void {
+  multiply(args, threads, scratch, true);
 }
 
 // @ts-ignore: decorator
 @inline
-function multiply(args: usize, thread: i32, threads: i32, scratch: usize, transposed: bool): void {
+function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): void {
   const a = load<usize>(args, 0);
   const aStride = <usize>load<i32>(args, 4) << 2;
-  const panels = load<usize>(args, 8);
   const c = load<usize>(args, 12);
-  const start = load<usize>(args, 16);
-  const startStride = <usize>load<i32>(args, 20) << 2;
   const rows = load<i32>(args, 24);
   const columns = load<i32>(args, 28);
   const depth = load<i32>(args, 32);
-  const tileRows = load<i32>(args, 36);
-  const tileColumns = load<i32>(args, 40);
+  const down = load<i32>(args, 36);
+  const across = load<i32>(args, 40);
   const activation = load<i32>(args, 44);
-  const y = load<usize>(args, 48);
-  const cStride = <usize>columns << 2;
-  const across = unitsOf(columns, tileColumns);
-  const tiles = unitsOf(rows, tileRows) * across;
-  const lastTile = firstUnit(tiles, thread + 1, threads);
-  for (let tile = firstUnit(tiles, thread, threads); tile < lastTile; tile++) {
-    const m0 = (tile / across) * tileRows;
-    const m1 = min(rows, m0 + tileRows);
-    const n0 = (tile % across) * tileColumns;
-    const n1 = min(columns, n0 + tileColumns);
+  const allBands = unitsOf(rows, BAND);
+  const allPanels = unitsOf(columns, 8);
+  const bands = scratch + SCRATCH_WORK;
+  /** The run of bands that lies in scratch, where one block is all of K. */
+  let packed = -1;
+  for (let tile = takeUnit(args, down * across, threads); tile >= 0; tile = takeUnit(args, down * across, threads)) {
+    const m0 = firstUnit(allBands, tile % down, down) * BAND;
+    const m1 = min(rows, firstUnit(allBands, tile % down + 1, down) * BAND);
+    const n0 = firstUnit(allPanels, tile / down, across) << 3;
+    const n1 = min(columns, firstUnit(allPanels, tile / down + 1, across) << 3);
+    const panels = load<usize>(args, 8) + <usize>n0 * <usize>depth * 4;
     // Once also where there is nothing to sum: what the product starts from is its result then.
     for (let k0 = 0; k0 == 0 || k0 < depth; k0 += Block.Depth) {
       const deep = min<i32>(Block.Depth, depth - k0);
-      const bands = scratch + SCRATCH_WORK;
-      if (transposed) packColumns(a + <usize>k0 * aStride + (<usize>m0 << 2), bands, m1 - m0, deep, aStride);
-      else packBands(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);
-      for (let n = n0; n < n1; n += 8) {
-        const b = panels + (<usize>(n >> 3) * <usize>depth + <usize>k0) * 32;
-        for (let m = m0; m < m1; m += 4) {
-          const cTile = c + <usize>m * cStride + (<usize>n << 2);
-          let from = cTile;
-          let fromStride = cStride;
-          if (k0 == 0) {
-            from = start == 0 ? 0 : start + <usize>m * startStride + (<usize>n << 2);
-            fromStride = startStride;
-          }
-          const tileHeight = min(4, m1 - m);
-          const tileWidth = min(8, n1 - n);
-          const isWhole = tileHeight == 4 && tileWidth == 8;
-          let to = cTile;
-          let toStride = cStride;
-          if (!isWhole) {
-            if (from != 0) copyTile(from, fromStride, scratch + SCRATCH_TILE, 32, tileHeight, tileWidth);
-            to = scratch + SCRATCH_TILE;
-            toStride = 32;
-            from = from == 0 ? 0 : to;
-            fromStride = 32;
-          }
-          const band = bands + <usize>((m - m0) >> 2) * (<usize>deep << 4);
-          multiplyTile(band, b, deep, from, fromStride, to, toStride);
-          if (!isWhole) copyTile(to, toStride, cTile, cStride, tileHeight, tileWidth);
-        }
+      if (depth > Block.Depth || tile % down != packed) {
+        if (transposed) packColumns(a + <usize>k0 * aStride + (<usize>m0 << 2), bands, m1 - m0, deep, aStride);
+        else packSixes(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);
+        packed = tile % down;
       }
+      multiplyBands(args, bands, panels + (<usize>k0 << 5), k0, deep, m0, m1, n0, n1, scratch);
     }
     if (activation != 0) {
       for (let m = m0; m < m1; m++) {
-        const at = <usize>m * cStride + (<usize>n0 << 2);
-        activate(c + at, y + at, n1 - n0, activation);
+        const at = (<usize>m * <usize>columns + <usize>n0) << 2;
+        activate(c + at, load<usize>(args, 48) + at, n1 - n0, activation);
       }
+    }
+  }
+}
+
+/** One block of K of one tile. panels: at this block of the tile's first. */
+function multiplyBands(
+  args: usize, bands: usize, panels: usize, k0: i32, deep: i32, m0: i32, m1: i32, n0: i32, n1: i32, scratch: usize,
+): void {
+  const columns = load<i32>(args, 28);
+  const panelBytes = <usize>load<i32>(args, 32) << 5;
+  const c = load<usize>(args, 12);
+  const cStride = <usize>columns << 2;
+  const start = k0 == 0 ? load<usize>(args, 16) : c;
+  const startStride = k0 == 0 ? <usize>load<i32>(args, 20) << 2 : cStride;
+  for (let m = m0; m < m1; m += BAND) {
+    const height = min(BAND, m1 - m);
+    let from: usize = start == 0 ? 0 : start + <usize>m * startStride + (<usize>n0 << 2);
+    let to = c + <usize>m * cStride + (<usize>n0 << 2);
+    let panel = panels;
+    for (let n = n0; n < n1; n += 8) {
+      const width = min(8, n1 - n);
+      if (height == BAND && width == 8) {
+        multiplySix(bands, panel, deep, from, startStride, to, cStride);
+      } else {
+        const edge = scratch + SCRATCH_TILE;
+        if (from != 0) copyTile(from, startStride, edge, 32, height, width);
+        multiplySix(bands, panel, deep, from == 0 ? 0 : edge, 32, edge, 32);
+        copyTile(edge, 32, to, cStride, height, width);
+      }
+      panel += panelBytes;
+      if (from != 0) from += 32;
+      to += 32;
+    }
+    bands += <usize>deep * (BAND * 4);
+  }
+}
+
+/** Rows side by side in bands of six: out[m / 6][k][6] = from[m][k], zeros beyond the last. */
+function packSixes(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
+  for (let m = 0; m < rows; m += BAND) {
+    packFourTransposed(from, out, BAND * 4, rows - m, depth, stride);
+    packTwoTransposed(from + (stride << 2), out + 16, rows - m - 4, depth, stride);
+    from += stride * BAND;
+    out += <usize>depth * (BAND * 4);
+  }
+}
+
+/** The last two rows of a band, of which `rows` are there. */
+function packTwoTransposed(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
+  if (rows >= 2) {
+    const end = from + (<usize>depth << 2);
+    for (; from + 16 <= end; from += 16) {
+      const a = v128.load(from);
+      const b = v128.load(from + stride);
+      const low = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+      const high = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+      v128.store64_lane(out, low, 0);
+      v128.store64_lane(out, low, 1, BAND * 4);
+      v128.store64_lane(out, high, 0, 2 * BAND * 4);
+      v128.store64_lane(out, high, 1, 3 * BAND * 4);
+      out += 4 * BAND * 4;
+    }
+    for (; from < end; from += 4) {
+      store<f32>(out, load<f32>(from));
+      store<f32>(out, load<f32>(from + stride), 4);
+      out += BAND * 4;
+    }
+  } else {
+    for (let k = 0; k < depth; k++) {
+      store<f32>(out, rows == 1 ? load<f32>(from + (<usize>k << 2)) : 0);
+      store<f32>(out, 0, 4);
+      out += BAND * 4;
     }
   }
 }
@@ -220,19 +277,20 @@ export function packBands(from: usize, out: usize, rows: i32, depth: i32, stride
 }
 
 /**
- * The columns of a tile in bands of four: out[m / 4][k][4] = from[k][m]. Eight rows at a time, since bands lie a power
- * of two apart and would push each other out of the cache line by line.
+ * The columns of a tile in bands of six: out[m / 6][k][6] = from[k][m]. Eight rows at a time, since bands lie pages
+ * apart and would push each other out of the cache line by line.
  */
 function packColumns(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
-  const bandBytes = <usize>depth << 4;
+  const bandBytes = <usize>depth * (BAND * 4);
   for (let k0 = 0; k0 < depth; k0 += 8) {
-    const deep = min(8, depth - k0);
-    let to = out + (<usize>k0 << 4);
-    for (let m = 0; m < rows; m += 4) {
+    const bytes = <usize>min(8, depth - k0) * (BAND * 4);
+    let to = out + <usize>k0 * (BAND * 4);
+    for (let m = 0; m < rows; m += BAND) {
       // Beyond the last column stands something else, whose product nobody stores.
       let source = from + (<usize>m << 2);
-      for (let k: usize = 0; k < <usize>deep << 4; k += 16) {
+      for (let k: usize = 0; k < bytes; k += BAND * 4) {
         v128.store(to + k, v128.load(source));
+        store<u64>(to + k, load<u64>(source, 16), 16);
         source += stride;
       }
       to += bandBytes;
@@ -351,4 +409,82 @@ export function multiplyTile(
   to += toStride;
   v128.store(to, c30);
   v128.store(to, c31, 16);
+}
+
+/** C (6, 8) = start + a band · a panel, both `depth` steps long. from: start, 0 for zeros; strides in bytes. */
+function multiplySix(
+  a: usize, b: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
+): void {
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  let c40 = c00;
+  let c41 = c00;
+  let c50 = c00;
+  let c51 = c00;
+  if (from != 0) {
+    c00 = v128.load(from);
+    c01 = v128.load(from, 16);
+    from += fromStride;
+    c10 = v128.load(from);
+    c11 = v128.load(from, 16);
+    from += fromStride;
+    c20 = v128.load(from);
+    c21 = v128.load(from, 16);
+    from += fromStride;
+    c30 = v128.load(from);
+    c31 = v128.load(from, 16);
+    from += fromStride;
+    c40 = v128.load(from);
+    c41 = v128.load(from, 16);
+    from += fromStride;
+    c50 = v128.load(from);
+    c51 = v128.load(from, 16);
+  }
+  const end = b + (<usize>depth << 5);
+  for (; b < end; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    x = v128.load32_splat(a, 4);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    x = v128.load32_splat(a, 8);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    x = v128.load32_splat(a, 12);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    x = v128.load32_splat(a, 16);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    x = v128.load32_splat(a, 20);
+    c50 = madd(x, b0, c50);
+    c51 = madd(x, b1, c51);
+    a += BAND * 4;
+  }
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  to += toStride;
+  v128.store(to, c10);
+  v128.store(to, c11, 16);
+  to += toStride;
+  v128.store(to, c20);
+  v128.store(to, c21, 16);
+  to += toStride;
+  v128.store(to, c30);
+  v128.store(to, c31, 16);
+  to += toStride;
+  v128.store(to, c40);
+  v128.store(to, c41, 16);
+  to += toStride;
+  v128.store(to, c50);
+  v128.store(to, c51, 16);
 }

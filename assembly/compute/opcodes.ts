@@ -68,9 +68,11 @@ export enum EntryBit {
   Sole = 0x20000,
 }
 
-/** Words of an entry before its arguments: opcode and bits, words of the whole entry, number of the operation. */
+/** Words of an entry before its arguments: opcode and bits, words of the whole entry, number of the operation, units taken. */
 export enum TapeLayout {
-  EntryHeaderWords = 3,
+  EntryHeaderWords = 4,
+  /** How many units of the entry threads have asked for: shares.ts. */
+  TakenWord = 3,
   /** Words before the first entry: words of the whole tape, address of the operations' start times or 0. */
   HeaderWords = 2,
 }

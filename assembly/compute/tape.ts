@@ -2,7 +2,7 @@
  * Walks a tape: one entry after another, every thread all of them, each kernel taking its thread's share.
  *
  *   tape   words of the whole tape, address of start times or 0, then entries
- *   entry  opcode and bits, words of the entry, number of the operation it belongs to, arguments
+ *   entry  opcode and bits, words of the entry, number of the operation it belongs to, units taken, arguments
  *
  * With start times (profiling) every operation begins with a barrier, thread 0 writes the clock there (f64, ms), and each
  * thread adds up how long it waits at barriers.
@@ -66,10 +66,10 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
   switch (opcode) {
     case Opcode.PackPlaces: { packPlaces(args); break; }
     case Opcode.UnpackPlaces: { unpackPlaces(args, thread, threads); break; }
-    case Opcode.PackTransposed: { packTransposed(args, thread, threads); break; }
-    case Opcode.PackRows: { packRows(args, thread, threads); break; }
-    case Opcode.MultiplyRows: { multiplyRows(args, thread, threads, scratch); break; }
-    case Opcode.MultiplyColumns: { multiplyColumns(args, thread, threads, scratch); break; }
+    case Opcode.PackTransposed: { packTransposed(args, threads); break; }
+    case Opcode.PackRows: { packRows(args, threads); break; }
+    case Opcode.MultiplyRows: { multiplyRows(args, threads, scratch); break; }
+    case Opcode.MultiplyColumns: { multiplyColumns(args, threads, scratch); break; }
     case Opcode.Copy: { copy(args, thread, threads); break; }
     case Opcode.Fill: { fill(args, thread, threads); break; }
     case Opcode.Add: { add(args, thread, threads); break; }
@@ -87,8 +87,8 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.GatherRows: { gatherRows(args, thread, threads); break; }
     case Opcode.ScatterRows: { scatterRows(args, thread, threads); break; }
     case Opcode.Replace: { replace(args, thread, threads); break; }
-    case Opcode.Attention: { attention(args, thread, threads, scratch); break; }
-    case Opcode.AttentionGradient: { attentionGradient(args, thread, threads, scratch); break; }
+    case Opcode.Attention: { attention(args, threads, scratch); break; }
+    case Opcode.AttentionGradient: { attentionGradient(args, threads, scratch); break; }
     case Opcode.LmHeadRows: { lmHeadRows(args, thread, threads, scratch); break; }
     case Opcode.LmHeadSum: { lmHeadSum(args); break; }
     case Opcode.LmHeadGradient: { lmHeadGradient(args, thread, threads); break; }

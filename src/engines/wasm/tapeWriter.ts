@@ -91,7 +91,7 @@ export class TapeWriter {
     }
     this.#sinceBarrier.push(...accesses);
     const start = this.#words.length;
-    this.#words.push(head, 0, this.operation);
+    this.#words.push(head, 0, this.operation, 0);
     for (const argument of args) {
       if (typeof argument === 'object' && 'packed' in argument) this.#leaveOpen(argument);
       this.#words.push(...this.#wordsOf(argument));

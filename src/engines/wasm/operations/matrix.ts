@@ -24,22 +24,37 @@ export const startAtZero: ProductStart = { place: absent, stride: 0 };
 
 export const activationNumbers = { none: 0, gelu: 1, tanh: 2 } as const;
 
-/** Rows and columns of a tile that keep its operands in the second cache. */
-const mostTileRows = 64;
-const mostTileColumns = 256;
-/** A cache line of floats: less would be loaded twice. */
-const leastTile = 16;
-/** Tiles that a product is cut into where it is large enough, so that a team of any usual size is busy. */
-const wantedTiles = 8;
+/** gemm.ts: rows of a band, columns of a panel. */
+const band = 6;
+const panel = 8;
+/** Bytes of a tile's rows, and of its panels, in a block of depth: together they leave room in a second cache of 1 MiB. */
+const mostBandBytes = 144 * 1024;
+const mostPanelBytes = 512 * 1024;
+/** Tiles that a product is cut into where it is large enough, so that threads that do not keep pace share it well. */
+const wantedTiles = 24;
+/** Least bands and panels of a tile. */
+const fewBands = 3;
+const fewPanels = 4;
 
-/** By shape alone: the same for any number of threads. */
-export function tileOf({ rows, columns }: ProductShape): { tileRows: number; tileColumns: number } {
-  let tileRows = mostTileRows;
-  let tileColumns = Math.min(mostTileColumns, Math.ceil(columns / 8) * 8);
-  const tiles = () => Math.ceil(rows / tileRows) * Math.ceil(columns / tileColumns);
-  while (tiles() < wantedTiles && tileRows > leastTile) tileRows /= 2;
-  while (tiles() < wantedTiles && tileColumns > leastTile) tileColumns = Math.ceil(tileColumns / 16) * 8;
-  return { tileRows, tileColumns };
+/** How C is cut: into runs of bands times runs of panels. By shape alone: the same for any number of threads. */
+export interface Tiling {
+  readonly down: number;
+  readonly across: number;
+}
+
+export function tilingOf({ rows, columns, depth }: ProductShape): Tiling {
+  const deep = Math.min(Block.Depth, depth);
+  const bands = Math.ceil(rows / band);
+  const panels = Math.ceil(columns / panel);
+  let down = Math.ceil((bands * band * deep * 4) / mostBandBytes);
+  let across = Math.ceil((panels * panel * deep * 4) / mostPanelBytes);
+  if (down * across < wantedTiles) {
+    down = Math.max(down, Math.min(Math.ceil(bands / fewBands), Math.ceil(wantedTiles / across)));
+  }
+  if (down * across < wantedTiles) {
+    across = Math.max(across, Math.min(Math.ceil(panels / fewPanels), Math.ceil(wantedTiles / down)));
+  }
+  return { down, across };
 }
 
 function panelBytes(columns: number, depth: number): number {
@@ -93,7 +108,8 @@ function put(
   activation: keyof typeof activationNumbers,
   y: Place,
 ): void {
-  const { tileRows, tileColumns } = tileOf(shape);
+  const { down, across } = tilingOf(shape);
+  const tileRows = Math.ceil(Math.ceil(shape.rows / band) / down) * band;
   tape.needScratch(tileRows * Math.min(Block.Depth, shape.depth) * 4);
   tape.put(opcode, [
     reads(a),
@@ -105,8 +121,8 @@ function put(
     countOf(shape.rows, shape.packedRows),
     shape.columns,
     countOf(shape.depth, shape.packedDepth),
-    tileRows,
-    tileColumns,
+    down,
+    across,
     activationNumbers[activation],
     writes(y),
   ]);
