@@ -6,7 +6,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { createColors } from 'picocolors';
-import { markHeldOut } from '../src/dataset/split.js';
+import { readManifest } from '../src/dataset/dataset.js';
+import { readHeldOut } from '../src/dataset/split.js';
 import { loadModel } from '../src/inference/model.js';
 import { drawWord, keyOfSeed } from '../src/random/philox.js';
 import { streams } from '../src/random/streams.js';
@@ -22,11 +23,17 @@ interface Corrupted {
   readonly isReplaced: readonly boolean[];
 }
 
-export async function showSentences(modelFolder: string, text: string, validationFraction: number): Promise<void> {
+export async function showSentences(
+  modelFolder: string,
+  text: string,
+  data: string,
+  validationFraction: number,
+): Promise<void> {
   const model = await loadModel(modelFolder);
   const { green, red, yellow } = createColors(wantsColour());
   const tally = { pieces: 0, replaced: 0, found: 0, chance: 0 };
-  for (const { ids, isReplaced } of corruptSentences(model.tokenizer, text, validationFraction)) {
+  const lines = await readHeldOutLines(text, data, validationFraction);
+  for (const { ids, isReplaced } of corruptSentences(model.tokenizer, lines)) {
     const [logits] = await model.discriminate([ids]);
     const replaced = isReplaced.filter(Boolean).length;
     const own = logits.subarray(1, -1);
@@ -58,13 +65,19 @@ export async function showSentences(modelFolder: string, text: string, validatio
 }
 
 /** Sentences of 9 to 20 words from documents that training never saw. */
-function corruptSentences(tokenizer: Tokenizer, text: string, validationFraction: number): Corrupted[] {
-  const files = readdirSync(text).sort();
-  const held = markHeldOut(0, files.length, validationFraction);
-  const lines = files
+async function readHeldOutLines(text: string, data: string, validationFraction: number): Promise<string[]> {
+  const held: number[] = [];
+  for (const { file, rows } of (await readManifest(data)).shards) {
+    held.push(...(await readHeldOut(path.join(data, file), rows, validationFraction)));
+  }
+  return readdirSync(text)
+    .sort()
     .filter((_, i) => held[i] === 1)
     .flatMap((file) => readFileSync(path.join(text, file), 'utf8').split('\n'))
     .filter((line) => /^(\S+ ){8,19}\S+$/.test(line));
+}
+
+function corruptSentences(tokenizer: Tokenizer, lines: readonly string[]): Corrupted[] {
   const pool = lines.flatMap((line) => [...tokenizer.encode(line)]);
   const draw = (sentence: number, index: number, bound: number) =>
     Math.floor((drawWord(keyOfSeed(0), streams.demonstration, sentence, index) / 2 ** 32) * bound);

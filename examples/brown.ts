@@ -45,7 +45,12 @@ async function main(): Promise<void> {
   heading('6. Model folders', 'for Hugging Face transformers: AutoModel.from_pretrained reads them', folders.model);
   await exportRun(folders.run, folders.model, (message) => console.error(message));
   heading('7. Held-out sentences', 'with some of their pieces replaced: which does the model suspect?');
-  await showSentences(folders.model, folders.text, presetTraining('tiny', vocabularySize).validation_fraction);
+  await showSentences(
+    folders.model,
+    folders.text,
+    folders.data,
+    presetTraining('tiny', vocabularySize).validation_fraction,
+  );
   console.log(`\nAll of it took ${formatSeconds((performance.now() - start) / 1000)}. Ask the model yourself:`);
   console.log(`  npx galvani detect --model ${folders.model} "The jury said the election was held in the milk ."`);
 }

@@ -1,7 +1,7 @@
 /**
  * The names of all random streams: the last word of a Philox counter. A number is never given to another use, since a
- * resumed run must draw what it would have drawn. What `step` and `index` mean in each stream is said here; a stream
- * without a step of its own counts something else in that word.
+ * resumed run must draw what it would have drawn (7 once held out documents). What `step` and `index` mean in each stream
+ * is said here; a stream without a step of its own counts something else in that word.
  *
  * Dropout: decision i of a site is half i & 1 (low half first) of draw ⌊i / 2⌋ of the site's stream, dropped if below
  * round(p × 65536). B rows, T places, N masked places a row, V pieces.
@@ -19,8 +19,6 @@ export const streams = {
   blockOrder: 5,
   /** Order of examples in a window. step = epoch; index = 2⁴⁰ × (dataset of the mixture) + 8 × window + round of the permutation. */
   exampleOrder: 6,
-  /** Held-out documents. Key = a constant, not the run's seed; step = 0; index = document ordinal. */
-  split: 7,
   /** Initial weights. step = ordinal of the parameter in the model's list; index = draws of that parameter. */
   initialWeights: 8,
   /** Seeded replacements in sentences shown to people. step = sentence; index = draws of that sentence. */

@@ -11,10 +11,9 @@ import { type Batch, type Loader, openLoader } from '../../src/batching/loader.j
 import { defaultMasking } from '../../src/batching/masking.js';
 import type { LoaderOptions } from '../../src/batching/options.js';
 import { openDataset, readTokenCounts } from '../../src/dataset/dataset.js';
-import { markHeldOut } from '../../src/dataset/split.js';
 import { GalvaniError } from '../../src/errors.js';
 import { keyOfSeed } from '../../src/random/philox.js';
-import { writeSyntheticDataset } from '../dataset/synthetic.js';
+import { heldOutOf, writeSyntheticDataset } from '../dataset/synthetic.js';
 import { makeDocuments, planesOf } from './documents.js';
 import { cutExamples, makePlanes, type Planes, RowTwin, special, type TwinSettings } from './twin.js';
 
@@ -136,7 +135,7 @@ test('every setting of masking and replacement comes through to the batches, and
         assert.deepEqual(planes, makePlanes(rows, step, twin), `step ${step}`);
       }
     }
-    const held = markHeldOut(0, documents.length, 0.25);
+    const held = heldOutOf(documents, 0.25);
     const examples = cutExamples(
       documents.filter((_, document) => held[document] === 1),
       24,
@@ -185,7 +184,7 @@ test('the seed changes order, masks and replacements', async () => {
 });
 
 test('validation is one pass over the held-out documents, the same masks at any batch size, for any seed', async () => {
-  const held = markHeldOut(0, documents.length, 0.25);
+  const held = heldOutOf(documents, 0.25);
   const heldOut = documents.filter((_, document) => held[document] === 1);
   const examples = cutExamples(heldOut, 24);
   assert.ok(examples.length % 6 !== 0, 'the last batch is to be filled up');
@@ -213,7 +212,7 @@ test('training never sees a held-out document', async () => {
     directory,
     numbered.map((ids) => [ids]),
   );
-  const held = markHeldOut(0, 90, 0.3);
+  const held = heldOutOf(numbered, 0.3);
   const options: LoaderOptions = { data: directory, batchSize: 10, sequenceLength: 22, validationFraction: 0.3 };
   const seen = new Set<number>();
   for (const { planes } of await takeFrom(options, 30))

@@ -8,12 +8,11 @@ import { buildAliasTable, markDrawable } from '../../src/batching/frequency.js';
 import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { countNgrams, type NgramLimits, openNgramTable } from '../../src/batching/ngram/ngram.js';
 import { openDataset } from '../../src/dataset/dataset.js';
-import { markHeldOut } from '../../src/dataset/split.js';
 import { verifyDataset } from '../../src/dataset/verification.js';
 import { drawWords, keyOfSeed } from '../../src/random/philox.js';
 import { streams } from '../../src/random/streams.js';
 import { assertExpected } from '../chiSquare.js';
-import { writeSyntheticDataset } from '../dataset/synthetic.js';
+import { heldOutOf, writeSyntheticDataset } from '../dataset/synthetic.js';
 import { randomInts } from '../random.js';
 import { makeDocuments } from './documents.js';
 import { any, contextName, countPlainly, drawPlainly, type Model, probabilities, tableOf } from './ngramTwin.js';
@@ -65,7 +64,7 @@ test('the table is that of a plain count, for any partitions, room and threads, 
 
 test('documents held out are not counted', async () => {
   const documents = makeDocuments(300, 40, 40);
-  const held = markHeldOut(0, 300, 0.3);
+  const held = heldOutOf(documents, 0.3);
   const dataset = await write(documents, 40, { shardTokens: 2000, batchTokens: 700 });
   assert.ok(dataset.manifest.shards.length > 2);
   const table = await countNgrams(dataset, { ...options, validationFraction: 0.3 });

@@ -14,9 +14,8 @@ import type { LoaderOptions } from '../../src/batching/options.js';
 import { openDataset } from '../../src/dataset/dataset.js';
 import { openExamples, type Split } from '../../src/dataset/examples/examples.js';
 import { exampleKinds } from '../../src/dataset/examples/kinds.js';
-import { markHeldOut } from '../../src/dataset/split.js';
 import { keyOfSeed } from '../../src/random/philox.js';
-import { writeSyntheticDataset } from '../dataset/synthetic.js';
+import { heldOutOf, writeSyntheticDataset } from '../dataset/synthetic.js';
 import { randomInts } from '../random.js';
 import { makeDocuments, planesOf } from './documents.js';
 import { makeExamples, makePlanes, RowTwin, special, type TwinSource } from './twin.js';
@@ -73,7 +72,10 @@ async function checkCase(seed: number): Promise<{ rows: number; windows: number;
     const { directory, lines } = corpora[(seed + d * between(1, 3)) % corpora.length];
     const weight = pick([1, 0.37, 1e-3, 20]);
     data.push({ data: directory, weight });
-    const held = markHeldOut(0, lines.length, validationFraction);
+    const held = heldOutOf(
+      lines.map((lines) => lines.flat()),
+      validationFraction,
+    );
     const documents = lines
       .map((lines, ordinal) => ({ ordinal, lines }))
       .filter(({ ordinal }) => held[ordinal] === (isPass ? 1 : 0));

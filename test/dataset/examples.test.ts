@@ -23,11 +23,10 @@ import { BlockBuilder } from '../../src/dataset/examples/blocks.js';
 import type { Opening } from '../../src/dataset/examples/cutter.js';
 import { type ExampleOptions, openExamples } from '../../src/dataset/examples/examples.js';
 import { FileReader } from '../../src/dataset/fileReader.js';
-import { markHeldOut } from '../../src/dataset/split.js';
 import { verifyDataset } from '../../src/dataset/verification.js';
 import { GalvaniError } from '../../src/errors.js';
 import { readExamples } from './indexedExamples.js';
-import { writeSyntheticDataset } from './synthetic.js';
+import { heldOutOf, writeSyntheticDataset } from './synthetic.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-examples-'));
 after(() => rmSync(scratch, { recursive: true }));
@@ -73,7 +72,7 @@ test('examples are the windows of each document in order, whatever the shards, T
       fc.constantFrom('train' as const, 'validation' as const),
       async (list, settings, sequenceLength, validationFraction, split) => {
         const dataset = await openDataset(await writeDocuments(list, settings));
-        const held = markHeldOut(0, list.length, validationFraction);
+        const held = heldOutOf(list, validationFraction, settings.vocabularySize);
         const wanted = list.filter((_, document) => held[document] === (split === 'validation' ? 1 : 0));
         const open = openExamples(dataset, { kind: 'documents', sequenceLength, split, validationFraction });
         if (wanted.length === 0) {
@@ -322,10 +321,34 @@ test('the two sides of the split share no document and lose none, whatever the f
 });
 
 test('a document held out at one fraction is held out at every larger one', () => {
-  const few = markHeldOut(5, 10_000, 0.02);
-  const more = markHeldOut(5, 10_000, 0.05);
+  const list = Array.from({ length: 10_000 }, (_, document) => [5 + (document % 90), 5 + Math.floor(document / 90)]);
+  const few = heldOutOf(list, 0.02);
+  const more = heldOutOf(list, 0.05);
   assert.ok(few.every((held, document) => held <= more[document]));
-  assert.deepEqual(markHeldOut(0, 10_005, 0.02).subarray(5), few);
+  assert.ok(few.includes(1) && more.reduce((sum, one) => sum + one, 0) > few.reduce((sum, one) => sum + one, 0));
+});
+
+test('of equal documents all are held out or none, in any dataset', async () => {
+  const distinct = Array.from({ length: 200 }, (_, document) => [
+    5 + (document % 90),
+    7,
+    5 + Math.floor(document / 90),
+  ]);
+  const sides = async (list: number[][]) => {
+    const dataset = await openDataset(await writeDocuments(list, { shardTokens: 150 }));
+    const of = async (split: 'train' | 'validation') =>
+      new Set(
+        readExamples(await openExamples(dataset, { ...options, split, validationFraction: 0.3 })).map(([{ ids }]) =>
+          ids.join(),
+        ),
+      );
+    return { train: await of('train'), validation: await of('validation') };
+  };
+  const once = await sides(distinct);
+  const twice = await sides([...distinct.slice(50), ...distinct]);
+  assert.deepEqual([...twice.train].sort(), [...once.train].sort());
+  assert.deepEqual([...twice.validation].sort(), [...once.validation].sort());
+  assert.ok([...twice.train].every((ids) => !twice.validation.has(ids)));
 });
 
 test('however many files are read, few stay open; one that was closed is read again', () => {

@@ -2,7 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import type { TextCounts, TokenBlock } from '../../src/dataset/block.js';
 import { openShards, readManifest, type Shard } from '../../src/dataset/dataset.js';
+import { hashIds } from '../../src/dataset/hash.js';
 import { idTypeFor, type Manifest } from '../../src/dataset/manifest.js';
+import { markHeldOut } from '../../src/dataset/split.js';
 import { DatasetWriter } from '../../src/dataset/writer.js';
 
 export type Documents = number[][][];
@@ -84,4 +86,14 @@ export async function readShards(directory: string): Promise<Shard[]> {
   for await (const shard of openShards(directory, await readManifest(directory), { withLines: true }))
     shards.push(shard);
   return shards;
+}
+
+/** 1 for each of some documents that is held out. */
+export function heldOutOf(documents: number[][], fraction: number, vocabularySize = 100): Uint8Array {
+  const hashes = new Uint32Array(4 * documents.length);
+  for (const [i, ids] of documents.entries()) {
+    const values = idTypeFor(vocabularySize) === 'uint16' ? Uint16Array.from(ids) : Uint32Array.from(ids);
+    hashIds(values, 0, values.length, hashes, 4 * i);
+  }
+  return markHeldOut(hashes, fraction);
 }

@@ -14,7 +14,7 @@ import { damaged } from '../../dataset/damage.js';
 import { openShards, type Shard } from '../../dataset/dataset.js';
 import type { Manifest } from '../../dataset/manifest.js';
 import { readAt } from '../../dataset/shard.js';
-import { markHeldOut } from '../../dataset/split.js';
+import { readHeldOut } from '../../dataset/split.js';
 import { GalvaniError } from '../../errors.js';
 import type { SpecialIds } from '../plan.js';
 
@@ -122,11 +122,10 @@ export class PartitionCounter {
     const { directory, manifest } = this.plan;
     const isTaken = spreadStretches(manifest, this.plan.mostTokens);
     let stretch = 0;
-    let document = 0;
     for await (const shard of openShards(directory, manifest)) {
       const handle = await open(shard.path, 'r');
       try {
-        if (!(await this.countShard(shard, handle, document, (index) => isTaken(stretch + index)))) return false;
+        if (!(await this.countShard(shard, handle, (index) => isTaken(stretch + index)))) return false;
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;
         throw damaged(shard.path, 'ids of documents', error.message, error);
@@ -134,19 +133,14 @@ export class PartitionCounter {
         await handle.close();
       }
       stretch += stretchesOf(shard.tokens);
-      document += shard.rows;
     }
     return true;
   }
 
   /** Stretch i of a shard is its tokens from i × stretchTokens on; record batches, which hold whole documents, cut it. */
-  private async countShard(
-    shard: Shard,
-    handle: FileHandle,
-    firstDocument: number,
-    isTaken: (stretch: number) => boolean,
-  ): Promise<boolean> {
+  private async countShard(shard: Shard, handle: FileHandle, isTaken: (stretch: number) => boolean): Promise<boolean> {
     const { pieces, rowOffsets } = shard;
+    const held = await readHeldOut(shard.path, shard.rows, this.plan.validationFraction);
     let row = 0;
     for (const { firstToken, tokens, fileOffset } of pieces) {
       const end = firstToken + tokens;
@@ -161,7 +155,7 @@ export class PartitionCounter {
         const from = Math.max(firstToken, first - 1);
         const to = Math.min(end, last + 1);
         const bytes = await readAt(handle, fileOffset + (from - firstToken) * this.idBytes, (to - from) * this.idBytes);
-        this.place(bytes, rowOffsets.subarray(row, rowEnd + 1), firstDocument + row, rowEnd - row);
+        this.place(bytes, rowOffsets.subarray(row, rowEnd + 1), held.subarray(row, rowEnd));
         this.checkIds(to - from);
         const ids = at.ids + (first - from) * this.idBytes;
         if (!this.countPlaced(ids, first, last, rowEnd - row)) return false;
@@ -170,14 +164,11 @@ export class PartitionCounter {
     return true;
   }
 
-  private place(ids: Uint8Array, offsets: Uint32Array, firstDocument: number, rows: number): void {
+  private place(ids: Uint8Array, offsets: Uint32Array, held: Uint8Array): void {
     const { buffer } = this.kernels.memory;
-    const { validationFraction } = this.plan;
     new Uint8Array(buffer).set(ids, at.ids);
     new Uint32Array(buffer).set(offsets, at.offsets / 4);
-    const held = new Uint8Array(buffer, at.held, rows);
-    if (validationFraction === 0) held.fill(0);
-    else held.set(markHeldOut(firstDocument, rows, validationFraction));
+    new Uint8Array(buffer).set(held, at.held);
   }
 
   private checkIds(tokens: number): void {

@@ -83,7 +83,7 @@ export async function countNgrams(
 }
 
 const magic = 'galvngrm';
-const formatVersion = 1;
+const formatVersion = 2;
 const headerBytes = 64;
 const sumBytes = 32;
 

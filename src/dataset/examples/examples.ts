@@ -11,7 +11,7 @@ import { GalvaniError } from '../../errors.js';
 import { makePlaceFor, removeLeftovers, writeFileDurably } from '../../files.js';
 import { openShards, type Shard, type TokenDataset } from '../dataset.js';
 import { shardFileAt } from '../manifest.js';
-import { markHeldOut } from '../split.js';
+import { readHeldOut } from '../split.js';
 import { BlockBuilder, examplesPerBlock } from './blocks.js';
 import type { Cutter } from './cutter.js';
 import { type BlockTable, type IndexFooter, type IndexOrigin, readIndexFile, TableWriter } from './indexFile.js';
@@ -116,7 +116,7 @@ async function* indexBytes(
   const table = new TableWriter();
   let [number, ordinal, documents, documentTokens] = [0, 0, 0, 0];
   for await (const shard of openShards(dataset.directory, dataset.manifest, { withLines: cutter.needsLines })) {
-    const held = markHeldOut(ordinal, shard.rows, validationFraction);
+    const held = await readHeldOut(shard.path, shard.rows, validationFraction);
     builder.addShard(shard.pieces);
     for (let row = 0; row < shard.rows; row++) {
       if (held[row] !== (split === 'validation' ? 1 : 0)) continue;
@@ -134,7 +134,7 @@ async function* indexBytes(
   const { examples, tokens, segments, largestBlockWords, largestBlockTokens } = builder;
   if (examples === 0) throw noExamples(dataset, origin, ordinal);
   const blocks = { blockExamples, examples, tokens, segments, largestBlockWords, largestBlockTokens };
-  yield table.finish({ formatVersion: 1, origin, ...blocks, documents, documentTokens });
+  yield table.finish({ formatVersion: 2, origin, ...blocks, documents, documentTokens });
 }
 
 function addDocument(cutter: Cutter, shard: Shard, number: number, row: number, ordinal: number): void {

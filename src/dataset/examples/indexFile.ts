@@ -30,7 +30,7 @@ const originSchema = z.strictObject({
 export type IndexOrigin = z.infer<typeof originSchema>;
 
 const footerSchema = z.strictObject({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
   origin: originSchema,
   /** Examples of each block but the last. */
   blockExamples: count,
