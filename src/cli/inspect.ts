@@ -1,18 +1,23 @@
-/** `galvani inspect`: what is in a folder, told by the files that are in it. */
-import { existsSync } from 'node:fs';
+/** `galvani inspect`: what is in a folder, told by the files that are in it; or a program, from its file or of a run. */
+import { existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { manifestFile } from '../dataset/manifest.js';
 import { type DatasetSummary, summarizeDataset } from '../dataset/summary.js';
+import { findProgram } from '../engines/programs.js';
 import { GalvaniError } from '../errors.js';
 import { modelParts } from '../formats/huggingface.js';
 import { type ModelSummary, summarizeModels } from '../formats/summary.js';
 import type { ElectraConfig } from '../model/config.js';
+import { programFromJson, programToJson } from '../program/json.js';
+import { printProgram } from '../program/print.js';
 import { formatBar, formatBytes, formatCount, formatTable } from '../report/table.js';
 import { stateFile } from '../training/checkpoint.js';
 import { stagesOf } from '../training/config.js';
 import { describeMetrics } from '../training/describe.js';
 import { metricsFile } from '../training/metrics.js';
+import { programsOfRun } from '../training/runPrograms.js';
 import { type CheckpointSummary, type RunSummary, summarizeCheckpoint, summarizeRun } from '../training/summary.js';
 
 /** One kind of folder: the files that tell it (any of them), and how to show it. */
@@ -35,13 +40,25 @@ const kinds: Kind[] = [
 
 export function define(command: Command): void {
   command
-    .argument('<path>', kinds.map((kind) => `a ${kind.name}`).join(', '))
+    .argument('<path>', `${kinds.map((kind) => `a ${kind.name}`).join(', ')}, or a program as JSON`)
+    .option('--program <name>', 'of a run: the program of this name, operation by operation')
     .option('--json', 'print it as one JSON object')
-    .addHelpText('after', '\nExample:\n  $ galvani inspect tokens')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  $ galvani inspect tokens\n  $ galvani inspect runs/small --program 0.train --json > step.json\n  $ galvani inspect step.json',
+    )
     .action(run);
 }
 
-async function run(folder: string, { json }: { json?: boolean }): Promise<void> {
+async function run(folder: string, { json, program: name }: { json?: boolean; program?: string }): Promise<void> {
+  if (name !== undefined || statSync(folder, { throwIfNoEntry: false })?.isFile()) {
+    const program =
+      name === undefined
+        ? programFromJson(await readFile(folder, 'utf8'), folder)
+        : findProgram(await programsOfRun(folder), name);
+    process.stdout.write(json ? programToJson(program) : printProgram(program));
+    return;
+  }
   const kind = kinds.find(({ files }) => files.some((file) => existsSync(path.join(folder, file))));
   if (kind === undefined) {
     throw new GalvaniError({

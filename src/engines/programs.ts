@@ -31,13 +31,13 @@ export function sharedVariables(programs: Readonly<Record<string, Program>>): Ma
 
 export function findProgram(programs: Readonly<Record<string, Program>>, name: string): Program {
   if (Object.hasOwn(programs, name)) return programs[name];
-  throw unknownName('program', name, Object.keys(programs));
+  throw unknownName('program', name, Object.keys(programs), `one of ${Object.keys(programs).length}`);
 }
 
 export function findVariable<V extends SharedVariable>(shared: ReadonlyMap<string, V>, name: string): V {
   const variable = shared.get(name);
   if (variable) return variable;
-  throw unknownName('variable', name, [...shared.keys()]);
+  throw unknownName('variable', name, [...shared.keys()], `one of ${shared.size}`);
 }
 
 /** Every input of the program is there, of the right type and size, and nothing else. */
@@ -58,7 +58,7 @@ export function checkInputs(programName: string, program: Program, inputs: Input
   }
   for (const name of Object.keys(inputs)) {
     if (!Object.hasOwn(program.inputs, name))
-      throw unknownName(`input of program ${programName}`, name, Object.keys(program.inputs));
+      throw unknownName('input', name, Object.keys(program.inputs), `program ${programName}`);
   }
 }
 
@@ -75,6 +75,7 @@ export function checkValues<V extends SharedVariable>(
       stage: 'engine',
       expected: `${size} values for variable ${name}`,
       got: `${length}`,
+      where: describeType(variable),
       remedy: 'Give it the values of a model of the same configuration.',
       kind: 'wrongUse',
     });
@@ -92,12 +93,13 @@ export function closedEngine(stage: string): GalvaniError {
   });
 }
 
-function unknownName(what: string, name: string, known: readonly string[]): GalvaniError {
+function unknownName(what: string, name: string, known: readonly string[], where: string): GalvaniError {
   const nearest = nearestName(name, known);
   return new GalvaniError({
     stage: 'engine',
     expected: `the name of a known ${what}`,
     got: `"${name}"`,
+    where,
     remedy: nearest ? `Did you mean "${nearest}"?` : `Known: ${known.slice(0, 10).join(', ')}.`,
     kind: 'wrongUse',
   });

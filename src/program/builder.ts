@@ -5,6 +5,8 @@
 import { GalvaniError } from '../errors.js';
 import type { Attributes, Build, OperationDefinition, Shape, Tensor, TensorType } from '../ops/operation.js';
 import { describeType } from '../ops/operation.js';
+import { shareCommonSubexpressions } from './commonSubexpressions.js';
+import { removeDeadCode } from './deadCode.js';
 import { appendGradients } from './gradients.js';
 import type { Operation, Program, TensorInfo, Variable, VariableRole } from './program.js';
 
@@ -44,6 +46,7 @@ export class ProgramBuilder implements Build {
         stage: 'program',
         expected: `variable ${name} to be ${known.role} ${describeType(tensor)} at every use`,
         got: `${role} ${describeType(type)}`,
+        where: this.#where,
         remedy: 'Give the second one a name of its own.',
         kind: 'wrongUse',
       });
@@ -100,8 +103,7 @@ export class ProgramBuilder implements Build {
     inputs: readonly (Tensor | undefined)[],
     attributes: A,
   ): Tensor[] {
-    // An absent input has no type: definitions only read what they know to be there.
-    const types = definition.infer(inputs as Tensor[], attributes);
+    const types = this.#infer(definition, inputs, attributes);
     const serial = this.#operations.length;
     const outputs = types.map(({ dtype, shape }, i) =>
       this.#add({ name: `${definition.name}.${serial}${i === 0 ? '' : `:${i}`}`, kind: 'value', dtype, shape }),
@@ -124,7 +126,12 @@ export class ProgramBuilder implements Build {
     return appendGradients(this, objective, parameters, previous);
   }
 
+  /** What was asked for, without what is computed twice or for nobody. */
   finish(): Program {
+    return removeDeadCode(shareCommonSubexpressions(this.#asAsked()));
+  }
+
+  #asAsked(): Program {
     return {
       tensors: this.#tensors,
       operations: this.#operations,
@@ -132,6 +139,25 @@ export class ProgramBuilder implements Build {
       variables: this.#variables,
       outputs: this.#outputs,
     };
+  }
+
+  #infer<A extends Attributes>(
+    definition: OperationDefinition<A>,
+    inputs: readonly (Tensor | undefined)[],
+    attributes: A,
+  ): TensorType[] {
+    try {
+      // An absent input has no type: definitions only read what they know to be there.
+      return definition.infer(inputs as Tensor[], attributes);
+    } catch (error) {
+      if (error instanceof GalvaniError) throw new GalvaniError({ ...error.parts, where: this.#where });
+      throw error;
+    }
+  }
+
+  /** What a message says about the operation that is being built. */
+  get #where(): string {
+    return `operation ${this.#operations.length}${this.#scope === '' ? '' : ` of ${this.#scope}`}`;
   }
 
   #add(info: TensorInfo): Tensor {

@@ -36,7 +36,9 @@ export function printProgram(program: Program): string {
   }
   for (const [index, operation] of program.operations.entries()) {
     const { flops, bytes } = costOf(program, operation);
-    const attributes = Object.entries(operation.attributes).map(([name, value]) => ` ${name}=${value}`);
+    const attributes = Object.entries(operation.attributes)
+      .sort()
+      .map(([name, value]) => ` ${name}=${value}`);
     const inputs = operation.inputs.map((tensor) => (tensor < 0 ? '–' : `%${tensor}`)).join(' ');
     const outputs = operation.outputs.map((tensor) => describe(program, tensor)).join(', ');
     lines.push(

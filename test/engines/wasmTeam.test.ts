@@ -195,7 +195,7 @@ for (const engine of [wasmEngine, referenceEngine, tfjsEngine, tensorflowEngine]
           [/input ids to be int32\[7, 33\], got Int32Array of 3/, { ...good, ids: new Int32Array(3) }],
           [/input rate to be float32\[\], got Int32Array of 1/, { ...good, rate: new Int32Array(1) }],
           [/input rate to be float32\[\], got nothing/, batchOf(0)],
-          [/input of program train, got "idz". Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
+          [/known input, got "idz" \(program train\)\. Did you mean "ids"/, { ...good, idz: new Int32Array(1) }],
         ];
         for (const [message, inputs] of wrong) {
           await assert.rejects(runtime.submit('train', inputs), (error) => {

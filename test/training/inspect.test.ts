@@ -1,6 +1,6 @@
 /** `galvani inspect` on what a run leaves: the run, its checkpoints, and the model folders made of it. */
 import assert from 'node:assert/strict';
-import { truncateSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { before, test } from 'node:test';
 import { exitCodes } from '../../src/errors.js';
@@ -79,6 +79,28 @@ test('a model folder tells the configuration and the weights of the model or mod
   assert.deepEqual([discriminator.parameters, generator.parameters], [704 + 1281, 704 + 748]);
   assert.match(inspect(model), /^discriminator +2 × 8 wide, heads 2.*\n(.*\n)+\ngenerator +1 × 8 wide/);
   assert.match(inspect(path.join(model, 'generator')), /^generator +1 × 8 wide/);
+});
+
+test('a program of a run, and the same from the file that it was written to', () => {
+  const text = inspect(run, '--program', '0.train');
+  assert.match(text, /= embed\(.*# generator\/embeddings$/m);
+  assert.match(text, /^total +\d+\.\d+ MFLOP, \d+ operations, \d+\.\d+ MiB of values$/m);
+  const json = inspect(run, '--program', '0.train', '--json');
+  const file = path.join(folder, 'step.json');
+  writeFileSync(file, json);
+  assert.equal(inspect(file), text);
+  assert.equal(inspect(file, '--json'), json);
+  assert.equal(inspect(run, '--program', '1.train', '--json'), inspect(run, '--program', '1.train', '--json'));
+
+  const refused = (args: string[], message: RegExp, code: number) => {
+    const { status, stderr } = runGalvani(['inspect', ...args]);
+    assert.match(stderr, message);
+    assert.equal(status, code);
+  };
+  refused([run, '--program', '0.trian'], /got "0\.trian" \(.*Did you mean "0\.train"\?/, exitCodes.wrongUse);
+  refused([model, '--program', '0.train'], /expected .*run/, exitCodes.badInput);
+  truncateSync(file, json.length - 10);
+  refused([file], /^program: expected JSON, got .*step\.json/, exitCodes.badInput);
 });
 
 test('another folder is refused with the kinds that there are', () => {
