@@ -204,7 +204,7 @@ for (const engine of [wasmEngine, referenceEngine, tfjsEngine, tensorflowEngine]
             return true;
           });
         }
-        await assert.rejects(runtime.submit('trian', good), /"trian"\. Did you mean "train"\?/);
+        await assert.rejects(runtime.submit('trian', good), /"trian" \(one of 4\)\. Did you mean "train"\?/);
         await assert.rejects(runtime.read('nothing'), GalvaniError);
         const [{ name, shape: extents }] = runtime.variables();
         const before = await runtime.snapshot();
