@@ -58,6 +58,8 @@ export enum Opcode {
   Norm,
   Clip,
   AdamW,
+  // finite.ts
+  CheckFinite,
 }
 
 /** Bits of the first word of an entry, above its opcode. */
@@ -85,6 +87,11 @@ export enum Block {
   Squares = 4096,
   /** Words of noise that are drawn at a time. */
   Noise = 256,
+}
+
+/** What CheckFinite leaves where all that it looked at is finite; else the number of the first operation that made something else. */
+export enum FirstNonFinite {
+  None = 0x7fffffff,
 }
 
 /** What a thread says of itself, as byte offsets in its scratch (scratch.ts). */

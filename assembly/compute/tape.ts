@@ -13,6 +13,7 @@ import { barrier } from './barrier';
 import { binaryCrossEntropyGradient, binaryCrossEntropyRows, binaryCrossEntropySum } from './binaryCrossEntropy';
 import { activationGradient, add, copy, dropout, erf, fill, scale } from './elementwise';
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
+import { checkFinite } from './finite';
 import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
 import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { meanOfTerms, softmaxGradient, softmaxTerms, squaredGradient, squaredTerms } from './losses';
@@ -107,6 +108,7 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.Norm: { norm(args); break; }
     case Opcode.Clip: { clip(args); break; }
     case Opcode.AdamW: { adamW(args, thread, threads); break; }
+    case Opcode.CheckFinite: { checkFinite(args, thread, threads); break; }
     default: unreachable();
   }
 }

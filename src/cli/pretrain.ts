@@ -20,6 +20,7 @@ interface Options {
   engine: string;
   precision?: Precision;
   deterministic?: boolean;
+  checkFinite?: boolean;
   threads?: number;
   workers: number;
   maxMinutes?: number;
@@ -53,6 +54,7 @@ export function define(command: Command): void {
     .option('--engine <name>', engineNames.join(', '), 'wasm')
     .option('--precision <name>', 'float32 or bfloat16 (engine tensorflow): of products and attention')
     .option('--deterministic', 'results that repeat bit for bit, on every engine')
+    .option('--check-finite', 'name the first operation whose result is not finite (engine wasm); steps are slower')
     .option('--steps <n>', 'training steps', parseCount)
     .option('--batch-size <b>', 'rows of a batch', parseCount)
     .option('--micro-batch-size <m>', 'rows that run at a time; gradients add up', parseCount)

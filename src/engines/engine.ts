@@ -20,6 +20,8 @@ export interface LoadOptions {
   precision?: Precision;
   /** Results that repeat bit for bit. */
   deterministic?: boolean;
+  /** A program fails where an operation's result is not finite, and says which was the first. */
+  checkFinite?: boolean;
   /** Hears what takes long while programs are loaded. */
   onNotice?: (message: string) => void;
 }
@@ -32,6 +34,7 @@ export interface Engine {
     readonly mostThreads: number;
     /** Whether equal inputs give equal bits; where always, for any number of threads. */
     readonly deterministic: 'always' | 'on request' | 'never';
+    readonly checksFinite: boolean;
     /** Dropout and noise are the draws of src/random/streams.ts. */
     readonly exactDraws: boolean;
     /** Most bytes that variables, inputs and values may take together. */

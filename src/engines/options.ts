@@ -7,7 +7,7 @@ type Described = Pick<Engine, 'name' | 'capabilities'>;
 /** What the engine cannot do of it, if anything. */
 export function complaintAbout(
   { name, capabilities }: Described,
-  { precision, deterministic, threads }: LoadOptions,
+  { precision, deterministic, checkFinite, threads }: LoadOptions,
 ): Complaint | undefined {
   const { precisions, mostThreads } = capabilities;
   if (precision !== undefined && !precisions.includes(precision)) {
@@ -15,6 +15,9 @@ export function complaintAbout(
   }
   if (deterministic && capabilities.deterministic === 'never') {
     return { expected: 'an engine whose results repeat bit for bit', got: name };
+  }
+  if (checkFinite && !capabilities.checksFinite) {
+    return { expected: 'an engine that can check every result', got: name };
   }
   if (threads !== undefined && !(Number.isInteger(threads) && threads >= 1 && threads <= mostThreads)) {
     const possible = mostThreads === 1 ? '1 compute thread' : `1 to ${mostThreads} compute threads`;

@@ -83,6 +83,18 @@ export function checkValues<V extends SharedVariable>(
 }
 
 /** What a runtime says to calls after `close`. */
+/** What `checkFinite` found, as the number of an operation. */
+export function nonFiniteResult(programName: string, { operations }: Program, index: number): GalvaniError {
+  const { name, scope } = operations[index];
+  return new GalvaniError({
+    stage: 'step',
+    expected: 'finite results of every operation',
+    got: `NaN or an infinity first from ${name}, operation ${index}, in ${scope === '' ? 'no scope' : scope}`,
+    where: `program ${programName}`,
+    remedy: 'What it read was finite or is a variable: look at its weights, and at the learning rate.',
+  });
+}
+
 export function closedEngine(stage: string): GalvaniError {
   return new GalvaniError({
     stage,

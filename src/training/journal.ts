@@ -3,6 +3,7 @@
  * outputs are read when the device has them, a few steps late, summed, and every `log_every` steps become a line.
  */
 import type { Outputs } from '../engines/engine.js';
+import { GalvaniError } from '../errors.js';
 import type { CheckpointState } from './checkpoint.js';
 import type { RunClock } from './clock.js';
 import type { TrainingConfig } from './config.js';
@@ -77,7 +78,8 @@ export class Journal {
     const { log_every, num_train_steps } = this.config;
     while (this.#unread.length > most) {
       const { number, outputs, maskedCount, tokenCount, facts } = this.#unread.shift()!;
-      this.#sums.add(number, await Promise.all(outputs), maskedCount, tokenCount);
+      const parts = await Promise.all(outputs).catch((error) => Promise.reject(errorAtStep(error, number)));
+      this.#sums.add(number, parts, maskedCount, tokenCount);
       this.clock.countStep(tokenCount);
       if (number % log_every !== 0 && number !== num_train_steps) continue;
       const means = this.#sums.means(this.config);
@@ -90,4 +92,11 @@ export class Journal {
     await this.log.append(line);
     this.onLine(line);
   }
+}
+
+/** An engine does not know which step it is at. */
+function errorAtStep(error: unknown, step: number): unknown {
+  if (!(error instanceof GalvaniError)) return error;
+  const { where, ...parts } = error.parts;
+  return new GalvaniError({ ...parts, where: [`step ${step}`, ...(where ? [where] : [])].join(', ') });
 }

@@ -86,6 +86,7 @@ function refuseNonFinite(step: number, what: string, value: number): void {
     got: String(value),
     where: `step ${step}`,
     remedy:
-      'Lower learning_rate and run again; it goes on from the newest checkpoint: remove one that is spoiled already.',
+      'Lower learning_rate and run again; it goes on from the newest checkpoint: remove one that is spoiled already. ' +
+      'With --check-finite it names the first operation.',
   });
 }

@@ -465,6 +465,10 @@ test('an engine that cannot do what is asked is refused with those that can', as
     /expected 1 to 1024 compute threads with engine tensorflow, got 0/,
   );
   assert.equal((await loadEngine('tensorflow', { precision: 'bfloat16', deterministic: true })).name, 'tensorflow');
+  await assert.rejects(
+    loadEngine('reference', { checkFinite: true }),
+    /expected an engine that can check every result, got reference\. Choose --engine wasm, or another setting/,
+  );
 });
 
 function threadFor(binding: string, device: Device = 'cpu'): SessionThread {

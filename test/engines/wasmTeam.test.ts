@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { Control, EntryBit, Opcode } from '../../assembly/compute/opcodes.js';
-import type { Engine, Inputs, Outputs, TypedArray } from '../../src/engines/engine.js';
+import type { Engine, Inputs, LoadOptions, Outputs, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
 import { tensorflowEngine } from '../../src/engines/tensorflow/tensorflow.js';
 import { tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
@@ -58,8 +58,9 @@ function trainPrograms() {
 async function trainOn(
   engine: Engine,
   threads: number,
+  options: LoadOptions = {},
 ): Promise<{ outputs: Outputs[]; state: Map<string, TypedArray> }> {
-  const runtime = await engine.load(trainPrograms(), { threads });
+  const runtime = await engine.load(trainPrograms(), { ...options, threads });
   try {
     await randomWeights(runtime, model, 3);
     const rate = Float32Array.of(1e-2);
@@ -382,6 +383,41 @@ test('a thread that meets a barrier out of turn ends the team, and nobody waits 
   const { outputs } = await runtime.submit('train', { ...batchOf(0), rate: Float32Array.of(1e-2) });
   await assert.rejects(outputs, /2 compute threads.*got thread \d ended with an error/);
   await runtime.close();
+});
+
+test('the first operation whose result is not finite is named, and checking changes no bit', async () => {
+  const unchecked = await trainOn(wasmEngine, 2);
+  assert.deepEqual(await trainOn(wasmEngine, 2, { checkFinite: true }), unchecked);
+  const programs = trainPrograms();
+  const { variables, operations } = programs.train;
+  const names = [
+    'shared.electra.embeddings.LayerNorm.weight',
+    'generator.electra.encoder.layer.1.intermediate.dense.bias',
+    'generator_lm_head.bias',
+    'discriminator.electra.encoder.layer.0.attention.self.query.weight',
+    'discriminator_predictions.dense_prediction.bias',
+  ].map((end) => Object.keys(variables).find((name) => variables[name].role === 'parameter' && name.endsWith(end))!);
+  for (const [i, name] of names.entries()) {
+    const runtime = await wasmEngine.load(programs, { threads: 1 + (i % 2), checkFinite: true });
+    try {
+      await randomWeights(runtime, model, 3);
+      const good = await runtime.read(name);
+      await runtime.write(new Map([[name, good.slice().fill([Number.NaN, Number.POSITIVE_INFINITY][i % 2], -1)]]));
+      const inputs = { ...batchOf(0), rate: Float32Array.of(1e-2) };
+      const { outputs } = await runtime.submit('train', inputs);
+      // Who reads it first computes with it.
+      const index = operations.findIndex(({ inputs }) => inputs.includes(variables[name].tensor));
+      const { name: operation, scope } = operations[index];
+      await assert.rejects(outputs, {
+        name: 'GalvaniError',
+        message: `step: expected finite results of every operation, got NaN or an infinity first from ${operation}, operation ${index}, in ${scope} (program train). What it read was finite or is a variable: look at its weights, and at the learning rate.`,
+      });
+      await runtime.write(new Map([[name, good]]));
+      assert.ok((await (await runtime.submit('train', inputs)).outputs).gradientNorm[0] > 0);
+    } finally {
+      await runtime.close();
+    }
+  }
 });
 
 test('a wake-up that was lost is made good by the next pulse', async ({ mock }) => {

@@ -227,6 +227,12 @@ test('a loss that is not finite ends the run with its step, and no checkpoint ho
   const { status, stderr } = runGalvani(argumentsOf(data, run, wild));
   assert.match(stderr, /step: expected .*finite .*, got (NaN|-?Infinity) \(step 2\d\)\. Lower learning_rate/);
   assert.equal(status, exitCodes.failure);
+  const checked = runGalvani(argumentsOf(data, copyOfBegun(), wild, '--check-finite'));
+  assert.match(
+    checked.stderr,
+    /step: expected finite results of every operation, got .* first from \w+, operation \d+, in .* \(step 2\d, program 0\.\w+\)/,
+  );
+  assert.equal(checked.status, exitCodes.failure);
   const steps = await listCheckpoints(run);
   assert.ok(steps.includes(20));
   for (const step of steps) {

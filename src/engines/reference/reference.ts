@@ -29,6 +29,7 @@ export const referenceEngine: Engine = {
     precisions: ['float64'],
     mostThreads: 1,
     deterministic: 'always',
+    checksFinite: false,
     exactDraws: true,
     maxBytes: 2 ** 33,
   },

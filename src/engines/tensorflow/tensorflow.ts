@@ -26,6 +26,7 @@ export const tensorflowEngine: Engine = {
     mostThreads: 1024,
     // On a GPU when asked for; on a CPU always, for one number of threads.
     deterministic: 'on request',
+    checksFinite: false,
     exactDraws: true,
     // What the device has shows only when it refuses.
     maxBytes: Number.POSITIVE_INFINITY,

@@ -26,6 +26,7 @@ export function createTfjsEngine({ backend = 'wasm', kernels = true }: TfjsOptio
       precisions: ['float32'],
       mostThreads: 1,
       deterministic: isWasm ? 'always' : 'never',
+      checksFinite: false,
       exactDraws: true,
       maxBytes: isWasm ? mostBytes : Number.MAX_SAFE_INTEGER,
     },

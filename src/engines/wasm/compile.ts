@@ -4,7 +4,7 @@ import { Opcode } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
 import { bytesOf, type MemoryPlan } from '../../program/memory.js';
 import { type Program, typesOf } from '../../program/program.js';
-import { copy, type TensorPlace } from './operationCall.js';
+import { copy, elementCount, type TensorPlace } from './operationCall.js';
 import { operationWriters } from './operations/index.js';
 import type { PackedRows, Packing, PackingPlan } from './packing.js';
 import { absent, type Place, type Ring, reads, TapeWriter, writes } from './tapeWriter.js';
@@ -18,6 +18,8 @@ export interface Addresses {
   readonly values: number;
   /** Which rows of a batch are real: packingBytes() of them. */
   readonly packings: number;
+  /** Where the number of the first operation goes whose result is not finite; 0 where nobody asks. */
+  readonly firstNonFinite: number;
   readonly ring: Ring;
 }
 
@@ -30,6 +32,7 @@ export function compileProgram(
 ): TapeWriter {
   const tape = new TapeWriter(addresses.ring);
   const place = placesOf(program, plan, addresses);
+  const isFloat32 = ({ tensor }: TensorPlace) => tensor >= 0 && program.tensors[tensor].dtype === 'float32';
   const packed = new Map<Packing | undefined, PackedRows>();
   let address = addresses.packings;
   for (const packing of packings) {
@@ -42,17 +45,26 @@ export function compileProgram(
     tape.operation = index;
     const write = operationWriters.get(operation.name);
     if (!write) throw unknownOperation(operation.name);
+    const inputs = operation.inputs.map(place);
+    const outputs = operation.outputs.map(place);
+    const results = addresses.firstNonFinite === 0 ? [] : outputs.filter(isFloat32);
+    // What an operation leaves as it finds it, such as statistics of padding, must not be what was there before.
+    for (const result of results) if (!inputs.some(({ address }) => address === result.address)) clear(tape, result);
     write({
       tape,
       inputTypes: typesOf(program, operation.inputs),
       outputTypes: typesOf(program, operation.outputs),
       attributes: operation.attributes,
-      inputs: operation.inputs.map(place),
-      outputs: operation.outputs.map(place),
+      inputs,
+      outputs,
       packed: packed.get(
         packingOf.get([...operation.inputs, ...operation.outputs].find((one) => packingOf.has(one)) ?? -1),
       ),
     });
+    for (const result of results) {
+      const count = elementCount(packed.get(packingOf.get(result.tensor)), program.tensors[result.tensor].shape);
+      tape.put(Opcode.CheckFinite, [reads(result), count, index, addresses.firstNonFinite]);
+    }
   }
   tape.operation = program.operations.length;
   for (const [name, tensor] of Object.entries(program.outputs)) {
@@ -65,6 +77,10 @@ export function compileProgram(
   // After the outputs: one of them may be what a variable was before.
   for (const [value, variable] of plan.copies) copy(tape, place(value), place(variable));
   return tape;
+}
+
+function clear(tape: TapeWriter, place: Place): void {
+  tape.put(Opcode.Fill, [writes(place), place.bytes / 4, { float32: 0 }]);
 }
 
 /** Bytes of all that a program's tape works out from lengths. */

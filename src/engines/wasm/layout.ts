@@ -2,7 +2,7 @@
  * Where everything lies in the one shared memory, decided before any of it is allocated:
  *
  *   nothing (address 0 means absent) · control block · inputs, 2 slots · outputs, 2 slots · variables by name ·
- *   values, shared by all programs · real rows · ring of temporaries · scratch of each thread · tapes · start times · guard
+ *   values, shared by all programs · results of checks · real rows · ring of temporaries · scratch of each thread · tapes · start times · guard
  *
  * Two slots let the next step's inputs be written, and its outputs wait, while a step runs. Programs run one after
  * another, so all share one area for values.
@@ -55,6 +55,8 @@ export interface Layout {
   readonly programs: ReadonlyMap<string, ProgramLayout>;
   readonly variables: ReadonlyMap<string, VariablePlace>;
   readonly scratch: readonly number[];
+  /** Of each slot: where the number of the first operation goes whose result is not finite; absent where nobody asks. */
+  readonly firstNonFinite?: readonly number[];
   /** Start times of a profiled program: a float64 for each operation and two more. */
   readonly times: number;
   readonly valueBytes: number;
@@ -63,7 +65,7 @@ export interface Layout {
 }
 
 /** @throws GalvaniError when programs disagree about a variable, or all of it does not fit. */
-export function layOut(programs: Readonly<Record<string, Program>>, threads: number): Layout {
+export function layOut(programs: Readonly<Record<string, Program>>, threads: number, checkFinite = false): Layout {
   const entries = Object.entries(programs);
   const plans = new Map<string, MemoryPlan>(entries.map(([name, program]) => [name, planMemory(program)]));
   const packingPlans = new Map<string, PackingPlan>(entries.map(([name, program]) => [name, planPacking(program)]));
@@ -74,6 +76,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
   const variables = takeVariables(area, programs);
   const valueBytes = Math.max(0, ...[...plans.values()].map((plan) => plan.bytes));
   const values = area.take(valueBytes);
+  const firstNonFinite = checkFinite ? Array.from({ length: slots }, () => area.take(4)) : undefined;
   const packings = area.take(Math.max(0, ...[...packingPlans.values()].map(packingBytes)));
 
   const compile = (name: string, slot: number, ring: Ring) => {
@@ -83,6 +86,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
       variable: (variable) => variables.get(variable)?.address ?? 0,
       values,
       packings,
+      firstNonFinite: firstNonFinite?.[slot] ?? 0,
       ring,
     };
     return compileProgram(programs[name], plans.get(name)!, packingPlans.get(name)!, addresses);
@@ -118,7 +122,17 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
   if (totalBytes > mostBytes) {
     throw tooLarge(totalBytes, { variables: variableBytes, values: valueBytes, working: ringBytes });
   }
-  return { control, programs: layouts, variables, scratch, times, valueBytes, variableBytes, totalBytes };
+  return {
+    control,
+    programs: layouts,
+    variables,
+    scratch,
+    firstNonFinite,
+    times,
+    valueBytes,
+    variableBytes,
+    totalBytes,
+  };
 }
 
 /** Hands out memory from a start upwards. */

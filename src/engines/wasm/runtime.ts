@@ -2,7 +2,7 @@
  * Loaded programs on a team of threads. Calls are carried out in the order they were made: a read sees what all
  * programs submitted before it have left, and nothing of those after it.
  */
-import { Place } from '../../../assembly/compute/opcodes.js';
+import { FirstNonFinite, Place } from '../../../assembly/compute/opcodes.js';
 import { sizeOf, type TensorType } from '../../ops/operation.js';
 import { costOf } from '../../program/print.js';
 import type { Program } from '../../program/program.js';
@@ -18,7 +18,7 @@ import type {
   VariableInfo,
 } from '../engine.js';
 import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
-import { checkInputs, checkValues, findProgram, findVariable } from '../programs.js';
+import { checkInputs, checkValues, findProgram, findVariable, nonFiniteResult } from '../programs.js';
 import type { Layout, ProgramLayout, VariablePlace } from './layout.js';
 import type { Team } from './team.js';
 
@@ -33,6 +33,8 @@ export class WasmRuntime implements Runtime {
   readonly #team: Team;
   readonly #programs: Readonly<Record<string, Program>>;
   readonly #loaded: Map<string, Loaded>;
+  /** Of each slot; absent where results are not checked. */
+  readonly #firstNonFinite?: readonly Int32Array[];
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(build: string, layout: Layout, memory: WebAssembly.Memory, team: Team) {
@@ -40,6 +42,7 @@ export class WasmRuntime implements Runtime {
     this.#layout = layout;
     this.#buffer = memory.buffer as SharedArrayBuffer;
     this.#team = team;
+    this.#firstNonFinite = layout.firstNonFinite?.map((address) => new Int32Array(this.#buffer, address, 1));
     this.#programs = Object.fromEntries([...layout.programs].map(([name, { program }]) => [name, program]));
     this.#loaded = new Map(
       [...layout.programs].map(([name, loaded]) => [name, { ...loaded, rules: indexRulesOf(loaded.program) }]),
@@ -52,7 +55,13 @@ export class WasmRuntime implements Runtime {
       await this.#team.free();
       const slot = this.#team.nextSlot;
       this.#writeInputs(program, slot, inputs);
-      const outputs = this.#team.post(program.tapes[slot].address, name).then(() => this.#readOutputs(program, slot));
+      const check = this.#firstNonFinite?.[slot];
+      check?.set([FirstNonFinite.None]);
+      const outputs = this.#team.post(program.tapes[slot].address, name).then(() => {
+        const [first] = check ?? [FirstNonFinite.None];
+        if (first !== FirstNonFinite.None) throw nonFiniteResult(name, program.program, first);
+        return this.#readOutputs(program, slot);
+      });
       outputs.catch(() => {});
       return { consumed: Promise.resolve(), outputs };
     });

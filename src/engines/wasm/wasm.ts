@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os';
 import { GalvaniError } from '../../errors.js';
 import type { Program } from '../../program/program.js';
-import type { Engine, Runtime } from '../engine.js';
+import type { Engine, LoadOptions, Runtime } from '../engine.js';
 import { checkOptions } from '../options.js';
 import { chooseBuild, compileModule } from './build.js';
 import type { WasmBuild } from './features.js';
@@ -22,12 +22,13 @@ export function createWasmEngine(build?: WasmBuild): Engine {
       precisions: ['float32'],
       mostThreads: 1024,
       deterministic: 'always',
+      checksFinite: true,
       exactDraws: true,
       maxBytes: mostBytes,
     },
     async load(programs, options = {}) {
       checkOptions(engine, options);
-      return load(programs, options.threads ?? availableParallelism(), build);
+      return load(programs, options, build);
     },
     measurePeak: ({ threads = availableParallelism() } = {}) => measurePeak(build ?? chooseBuild(), threads),
     measureBandwidth: ({ threads = availableParallelism() } = {}) => measureBandwidth(build ?? chooseBuild(), threads),
@@ -39,14 +40,14 @@ export const wasmEngine: Engine = createWasmEngine();
 
 async function load(
   programs: Readonly<Record<string, Program>>,
-  threads: number,
+  { threads = availableParallelism(), checkFinite }: LoadOptions,
   forced?: WasmBuild,
 ): Promise<Runtime> {
   // Chosen in any case: it sets the flag that the relaxed build needs and refuses what cannot run.
   const best = chooseBuild();
   const build = forced ?? best;
   const module = await compileModule(build);
-  const layout = layOut(programs, threads);
+  const layout = layOut(programs, threads, checkFinite);
   const memory = allocate(layout);
   for (const { tapes } of layout.programs.values()) {
     for (const { address, words } of tapes) new Int32Array(memory.buffer, address, words.length).set(words);
