@@ -129,7 +129,7 @@ class Peer {
 
   contestants(): Contestant[] {
     if (this.skip) return [];
-    const isCompiled = this.settings.compiled ? [false, true] : [false];
+    const isCompiled = this.settings.compiled && canCompile() ? [false, true] : [false];
     return this.settings.precisions.flatMap((precision) =>
       ['sdpa', 'eager'].flatMap((attention) =>
         isCompiled.map((compiled): Contestant => {
@@ -155,6 +155,15 @@ class Peer {
     const common = ['--threads', `${this.settings.threads}`, '--device', this.settings.device];
     return runJson(this.#python.python, [script, task, this.folder, ...common, ...flags]);
   }
+}
+
+/** On a CPU torch.compile writes C++. */
+function canCompile(): boolean {
+  const compiler = process.env.CXX ?? 'g++';
+  const isThere = spawnSync(compiler, ['--version']).status === 0;
+  if (!isThere)
+    console.error(`PyTorch compiled is left out: expected a C++ compiler, got none called ${compiler}. Set CXX.`);
+  return isThere;
 }
 
 async function oursOf(question: Question, settings: Settings): Promise<Contestant[]> {

@@ -87,7 +87,7 @@ class Training:
                     module.p = 0.0
         self.parameters = question.read_weights(self.joint)
         self.joint.to(self.device, torch.float64 if self.precision == "float64" else torch.float32).train()
-        self.losses = torch.compile(self.joint) if options.compile else self.joint
+        self.losses = torch.compile(self.joint, dynamic=False) if options.compile else self.joint
         self.optimizer = self.make_optimizer(options.optimizer, question.rate)
 
     def make_optimizer(self, kind: str, rate: float) -> torch.optim.AdamW:

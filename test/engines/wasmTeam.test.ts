@@ -6,6 +6,8 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Worker } from 'node:worker_threads';
 import { Control, EntryBit, Opcode } from '../../assembly/compute/opcodes.js';
 import type { Engine, Inputs, LoadOptions, Outputs, TypedArray } from '../../src/engines/engine.js';
@@ -23,6 +25,7 @@ import { embed } from '../../src/ops/embed.js';
 import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
 import { float32, int32, sizeOf } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
+import { planMemory } from '../../src/program/memory.js';
 import { randomWeights, tinyBatch, tinyModel, tinySettings } from '../model/tiny.js';
 import { needTensorflow } from '../tensorflow.js';
 
@@ -417,6 +420,40 @@ test('the first operation whose result is not finite is named, and checking chan
     } finally {
       await runtime.close();
     }
+  }
+});
+
+test('values take what the plan says, and a thousand steps allocate nothing', async () => {
+  const small = { rows: 2, places: 9, masked: 2, segments: 1 };
+  const train = buildTrain({ ...settings, shape: small, optimizer });
+  const runtime = await wasmEngine.load({ train }, { threads: 2 });
+  try {
+    assert.equal(runtime.memory().valueBytes, planMemory(train).bytes);
+    const { given: _, ...batch } = tinyBatch(1, small, 211);
+    const inputs = { ...batch, draw: Int32Array.of(5, 6, 1, 0), rate: Float32Array.of(0) };
+    const run = async (steps: number) => {
+      for (let step = 0; step < steps; step++) await (await runtime.submit('train', inputs)).outputs;
+    };
+    setFlagsFromString('--expose-gc');
+    const collect: () => void = runInNewContext('gc');
+    const used = async () => {
+      for (let i = 0; i < 3; i++) {
+        await setTimeout(10);
+        collect();
+      }
+      const { heapUsed, arrayBuffers } = process.memoryUsage();
+      return { heapUsed, arrayBuffers };
+    };
+    await run(300);
+    const before = { ...(await used()), totalBytes: runtime.memory().totalBytes };
+    await run(1000);
+    const after = { ...(await used()), totalBytes: runtime.memory().totalBytes };
+    assert.equal(after.totalBytes, before.totalBytes);
+    // 100 bytes a step would be 100 kB.
+    assert.ok(after.heapUsed - before.heapUsed < 100_000, `${after.heapUsed - before.heapUsed} bytes of the heap`);
+    assert.ok(after.arrayBuffers <= before.arrayBuffers, `${after.arrayBuffers - before.arrayBuffers} bytes of arrays`);
+  } finally {
+    await runtime.close();
   }
 });
 
