@@ -75,8 +75,8 @@ const batch: Inputs = {
   numbers: randomFloats(rows, 2),
 };
 
-async function run(engine: Engine, program: Program): Promise<Record<string, ArrayLike<number>>> {
-  const runtime = await engine.load({ program }, { threads: Math.min(2, engine.capabilities.mostThreads) });
+async function run(engine: Engine, program: Program, threads = 1): Promise<Record<string, ArrayLike<number>>> {
+  const runtime = await engine.load({ program }, { threads });
   try {
     const weights = runtime
       .variables()
@@ -110,4 +110,11 @@ test('losses and gradients of a step of fine-tuning are the float64 engine’s',
       }
     }
   }
+});
+
+test('the wasm engine’s bits are the same for any number of threads', async () => {
+  const program = buildStep();
+  const engine = await loadEngine('wasm');
+  const alone = await run(engine, program);
+  for (const threads of [2, 3, 5]) assert.deepEqual(await run(engine, program, threads), alone);
 });
