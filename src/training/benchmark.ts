@@ -61,7 +61,7 @@ export interface StepFigures {
   readonly peakShare?: number;
   /** GB/s of memory, of one thread and of all; a copy counts what is read and what is written. Where it is known. */
   readonly bandwidth?: { readonly oneThread: Bandwidth; readonly allThreads: Bandwidth };
-  /** What an operation costs beside its work: a chain of tiny ones, each waiting for the one before; the best of some runs. */
+  /** What an operation costs beside its work: a chain of tiny ones, each waiting for the one before; the median of some runs. */
   readonly tapeMicroseconds?: number;
   /** What the engine allocated, and the most that the whole process had resident at any time up to the last step. */
   readonly memoryBytes: number;
@@ -269,7 +269,7 @@ async function bandwidthOf(engine: Engine, options: LoadOptions) {
   return { oneThread, allThreads: options.threads === 1 ? oneThread : await engine.measureBandwidth(options) };
 }
 
-/** Microseconds an operation, the best of some runs. */
+/** Microseconds an operation, the median of some runs. */
 async function measureTape(engine: Engine, options: LoadOptions): Promise<number> {
   const build = new ProgramBuilder();
   const x = build.input('x', float32(1, 16));
@@ -279,12 +279,12 @@ async function measureTape(engine: Engine, options: LoadOptions): Promise<number
   const runtime = await engine.load({ chain: build.finish() }, options);
   try {
     const times: number[] = [];
-    for (let run = 0; run < 10; run++) {
+    for (let run = 0; run < 25; run++) {
       const start = performance.now();
       await (await runtime.submit('chain', { x: new Float32Array(16) })).outputs;
       times.push(performance.now() - start);
     }
-    return (1000 * Math.min(...times)) / tinyOperations;
+    return (1000 * median(times)) / tinyOperations;
   } finally {
     await runtime.close();
   }

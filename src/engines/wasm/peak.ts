@@ -1,7 +1,8 @@
 /**
  * The ceilings of this machine, measured by loops of the build in use: multiply-adds of four floats that never leave
  * registers, and memory far larger than a cache, read or copied from end to end. Beside them every other figure means
- * something. All threads start together, each on memory of its own; of each the best run counts.
+ * something. All threads begin every run together, each on memory of its own; a run takes as long as its slowest thread,
+ * and the best run counts.
  */
 import { Worker } from 'node:worker_threads';
 import type { Bandwidth } from '../engine.js';
@@ -42,25 +43,22 @@ interface LoopSettings {
 /** 10⁹ units of work a second. */
 async function measureLoop(build: WasmBuild, threads: number, { work, ...settings }: LoopSettings): Promise<number> {
   const module = await compileModule(build);
-  const start = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: PeakSettings = { module, start, ...settings };
+  const arrived = new Int32Array(new SharedArrayBuffer(4));
+  const workerData: PeakSettings = { module, arrived, threads, ...settings };
   const workers = Array.from(
     { length: threads },
     () => new Worker(new URL('./peakWorker.js', import.meta.url), { workerData }),
   );
   try {
-    await Promise.all(workers.map(messageOf));
-    const times = workers.map(messageOf);
-    Atomics.store(start, 0, 1);
-    Atomics.notify(start, 0);
-    const milliseconds = await Promise.all(times);
-    return milliseconds.reduce((sum, ms) => sum + work / ms / 1e6, 0);
+    const times = await Promise.all(workers.map(messageOf));
+    const runs = times[0].map((_, run) => Math.max(...times.map((own) => own[run])));
+    return (threads * work) / Math.min(...runs) / 1e6;
   } finally {
     await Promise.all(workers.map((worker) => worker.terminate()));
   }
 }
 
-function messageOf(worker: Worker): Promise<number> {
+function messageOf(worker: Worker): Promise<number[]> {
   return new Promise((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

@@ -1,11 +1,13 @@
-/** One thread of peak.ts: says that it is ready, waits for the start, and answers with the best time of its loop in ms. */
+/** One thread of peak.ts: runs its loop some times, each time beside all others, and answers with how long each took, in ms. */
 import { parentPort, workerData } from 'node:worker_threads';
 
 export type Loop = 'multiplyAdd' | 'read' | 'copy';
 
 export interface PeakSettings {
   readonly module: WebAssembly.Module;
-  readonly start: Int32Array;
+  /** How often threads have come to the beginning of a run, together. */
+  readonly arrived: Int32Array;
+  readonly threads: number;
   readonly loop: Loop;
   /** Rounds of multiply-adds, or bytes to read. */
   readonly amount: number;
@@ -16,7 +18,7 @@ export interface PeakSettings {
 const runs = 5;
 const pageBytes = 65536;
 
-const { module, start, loop, amount, bytes } = workerData as PeakSettings;
+const { module, arrived, threads, loop, amount, bytes } = workerData as PeakSettings;
 const pages = 1 + Math.ceil(bytes / pageBytes);
 const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
@@ -32,12 +34,12 @@ const run = loops[loop];
 new Uint8Array(memory.buffer).fill(1);
 // Long enough for the optimising compiler to take over.
 for (let i = 0; i < 50; i++) run(Math.ceil(amount / 50 / 64) * 64);
-parentPort?.postMessage(0);
-Atomics.wait(start, 0, 0);
-let best = Number.POSITIVE_INFINITY;
-for (let i = 0; i < runs; i++) {
+const times: number[] = [];
+for (let i = 1; i <= runs; i++) {
+  Atomics.add(arrived, 0, 1);
+  for (let seen = 0; seen < threads * i; seen = Atomics.load(arrived, 0)) Atomics.wait(arrived, 0, seen, 0.01);
   const from = performance.now();
   run(amount);
-  best = Math.min(best, performance.now() - from);
+  times.push(performance.now() - from);
 }
-parentPort?.postMessage(best);
+parentPort?.postMessage(times);
