@@ -2,8 +2,8 @@
  * Who does what: work is cut into units that do not depend on the number of threads, and what is computed in a unit not
  * on who does it. Results are therefore equal bit for bit however many threads there are and however fast each is.
  *
- * Units of some size are taken one by one as threads come for them (takeUnit), so that a thread that the machine holds
- * up costs the team the unit it is at; of small ones each thread has a run (firstUnit).
+ * Units of some size are taken one by one as threads come for them (takeUnit), and small ones in runs (firstUnit), of
+ * which there are several a thread: one that the machine holds up costs the team what it is at, not half an operation.
  */
 import { TapeLayout } from './opcodes';
 

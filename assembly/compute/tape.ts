@@ -1,5 +1,5 @@
 /**
- * Walks a tape: one entry after another, every thread all of them, each kernel taking its thread's share.
+ * Walks a tape: one entry after another, every thread all of them, what is to be done taken by whoever is free.
  *
  *   tape   words of the whole tape, address of start times or 0, then entries
  *   entry  opcode and bits, words of the entry, number of the operation it belongs to, units taken, arguments
@@ -23,6 +23,7 @@ import { adamW, clip, norm, squares } from './optimizer';
 import { packPlaces, unpackPlaces } from './packing';
 import { copyColumns, firstToken, firstTokenGradient } from './parts';
 import { SCRATCH_ENTRY, SCRATCH_WAITED } from './scratch';
+import { takeUnit } from './shares';
 
 @external("env", "now")
 declare function now(): f64;
@@ -46,9 +47,9 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
       if (times != 0) timedBarrier(control, threads, spins, scratch);
       else barrier(control, threads, spins, scratch);
     }
-    if ((head & EntryBit.Sole) == 0 || thread == 0) {
-      run(head & 0xffff, at + TapeLayout.EntryHeaderWords * 4, thread, threads, scratch);
-    }
+    const args = at + TapeLayout.EntryHeaderWords * 4;
+    if ((head & EntryBit.Sole) == 0) runTogether(head & 0xffff, args, threads, scratch);
+    else if (thread == 0) run(head & 0xffff, args, 0, 1, scratch);
     at += <usize>load<u32>(at, 4) << 2;
   }
   if (times != 0) {
@@ -63,14 +64,32 @@ function timedBarrier(control: usize, threads: i32, spins: i32, scratch: usize):
   store<f64>(scratch + SCRATCH_WAITED, load<f64>(scratch + SCRATCH_WAITED) + now() - from);
 }
 
-function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize): void {
+/** Shares that a thread comes for on average in an entry that is shared out evenly. */
+const SHARES: i32 = 8;
+
+/** A thread's part in an entry: units that a kernel takes by itself, or even shares. */
+function runTogether(opcode: u32, args: usize, threads: i32, scratch: usize): void {
   switch (opcode) {
-    case Opcode.PackPlaces: { packPlaces(args); break; }
-    case Opcode.UnpackPlaces: { unpackPlaces(args, thread, threads); break; }
     case Opcode.PackTransposed: { packTransposed(args, threads); break; }
     case Opcode.PackRows: { packRows(args, threads); break; }
     case Opcode.MultiplyRows: { multiplyRows(args, threads, scratch); break; }
     case Opcode.MultiplyColumns: { multiplyColumns(args, threads, scratch); break; }
+    case Opcode.Attention: { attention(args, threads, scratch); break; }
+    case Opcode.AttentionGradient: { attentionGradient(args, threads, scratch); break; }
+    default: {
+      const shares = threads == 1 ? 1 : threads * SHARES;
+      for (let share = takeUnit(args, shares, threads); share >= 0; share = takeUnit(args, shares, threads)) {
+        run(opcode, args, share, shares, scratch);
+      }
+    }
+  }
+}
+
+/** One of `threads` even shares of an entry; its kernel cuts it as if that thread were to do it. */
+function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize): void {
+  switch (opcode) {
+    case Opcode.PackPlaces: { packPlaces(args); break; }
+    case Opcode.UnpackPlaces: { unpackPlaces(args, thread, threads); break; }
     case Opcode.Copy: { copy(args, thread, threads); break; }
     case Opcode.Fill: { fill(args, thread, threads); break; }
     case Opcode.Add: { add(args, thread, threads); break; }
@@ -88,8 +107,6 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.GatherRows: { gatherRows(args, thread, threads); break; }
     case Opcode.ScatterRows: { scatterRows(args, thread, threads); break; }
     case Opcode.Replace: { replace(args, thread, threads); break; }
-    case Opcode.Attention: { attention(args, threads, scratch); break; }
-    case Opcode.AttentionGradient: { attentionGradient(args, threads, scratch); break; }
     case Opcode.LmHeadRows: { lmHeadRows(args, thread, threads, scratch); break; }
     case Opcode.LmHeadSum: { lmHeadSum(args); break; }
     case Opcode.LmHeadGradient: { lmHeadGradient(args, thread, threads); break; }
