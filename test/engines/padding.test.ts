@@ -5,16 +5,17 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Inputs, Outputs, Runtime, TypedArray } from '../../src/engines/engine.js';
+import type { Engine, Inputs, Outputs, Runtime, TypedArray } from '../../src/engines/engine.js';
 import { referenceEngine } from '../../src/engines/reference/reference.js';
 import { layOut } from '../../src/engines/wasm/layout.js';
 import { planPacking } from '../../src/engines/wasm/packing.js';
 import { wasmEngine } from '../../src/engines/wasm/wasm.js';
 import { type BatchShape, buildTrain } from '../../src/model/electra.js';
-import { add } from '../../src/ops/arithmetic.js';
+import { add, scale } from '../../src/ops/arithmetic.js';
 import { attention } from '../../src/ops/attention.js';
 import { drawType } from '../../src/ops/dropout.js';
 import { embed } from '../../src/ops/embed.js';
+import { layerNormOperation } from '../../src/ops/layerNorm.js';
 import { linear } from '../../src/ops/linear.js';
 import { float32, int32, sizeOf } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
@@ -269,18 +270,54 @@ test('what meets values that are not packed, or other walls, is computed in padd
       return [name, dtype === 'int32' ? randomInts(sizeOf(extents), i, 3) : randomFloats(sizeOf(extents), i, 1)];
     }),
   );
-  const [expected, got] = await Promise.all(
-    [referenceEngine, wasmEngine].map(async (engine) => {
+  const [expected, got] = await runOn([referenceEngine, wasmEngine], program, inputs);
+  for (const [name, values] of Object.entries(expected)) {
+    for (const [i, value] of values.entries()) assert.ok(Math.abs(got[name][i] - value) < 1e-5, `${name}[${i}]`);
+  }
+});
+
+test('outputs of any rank are unpacked, with zeros for padding', async () => {
+  const build = new ProgramBuilder();
+  const vector = (name: string) => build.input(name, float32(4));
+  const table = (name: string, rows: number) => build.input(name, float32(rows, 4));
+  const tables = { words: table('words', 9), positions: table('positions', 5), types: table('types', 2) };
+  const walls = ['lengths', 'seconds'].map((name) => build.input(name, int32(3, 2)));
+  const sum = embed(build, build.input('ids', int32(3, 5)), walls[0], walls[1], tables);
+  const doubled = add(build, sum, scale(build, sum, 1.5));
+  const [y, mean, inverse] = build.apply(layerNormOperation, [doubled, vector('gamma'), vector('beta')], {
+    epsilon: 1,
+  });
+  for (const [name, tensor] of Object.entries({ sum, doubled, y, mean, inverse })) build.output(name, tensor);
+  const program = build.finish();
+  const given: Record<string, readonly number[]> = { lengths: [2, 1, 0, 0, 5, 0], seconds: [1, 1, 0, 0, 5, 0] };
+  const inputs = Object.fromEntries(
+    Object.entries(program.inputs).map(([name, tensor], i) => {
+      const size = sizeOf(program.tensors[tensor].shape);
+      if (given[name]) return [name, Int32Array.from(given[name])];
+      return [name, name === 'ids' ? randomInts(size, i, 9) : randomFloats(size, i, 1)];
+    }),
+  );
+  const [expected, got] = await runOn([referenceEngine, wasmEngine], program, inputs);
+  for (const [name, values] of Object.entries(expected)) {
+    const width = values.length / 15;
+    for (const [i, value] of values.entries()) {
+      const isReal = [3, 0, 5][Math.floor(i / width / 5)] > Math.floor(i / width) % 5;
+      if (isReal) assert.ok(Math.abs(got[name][i] - value) < 1e-5, `${name}[${i}]: ${got[name][i]} for ${value}`);
+      else assert.ok(Object.is(got[name][i], 0), `${name}[${i}] is padding`);
+    }
+  }
+});
+
+async function runOn(engines: readonly Engine[], program: Program, inputs: Inputs): Promise<Outputs[]> {
+  return Promise.all(
+    engines.map(async (engine) => {
       const runtime = await engine.load({ program });
       const outputs = await (await runtime.submit('program', inputs)).outputs;
       await runtime.close();
       return outputs;
     }),
   );
-  for (const [name, values] of Object.entries(expected)) {
-    for (const [i, value] of values.entries()) assert.ok(Math.abs(got[name][i] - value) < 1e-5, `${name}[${i}]`);
-  }
-});
+}
 
 /** A runtime and all of its memory. */
 async function loadWithMemory(program: Program, threads: number) {
