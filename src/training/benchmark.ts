@@ -54,6 +54,7 @@ export interface StepFigures {
   readonly steps: number;
   /** Real tokens, without padding. */
   readonly tokensPerSecond: number;
+  /** Of full rows: with a dataset padding counts, also for an engine that leaves it out. So do the figures made from it. */
   readonly gflopPerStep: number;
   readonly gflops: number;
   /** GFLOP/s of multiply-adds that the engine could do at most, and what the step reaches of it; where it is known. */
