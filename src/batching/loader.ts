@@ -12,7 +12,7 @@ import { compileKernels } from './kernels.js';
 import { checkOptions, type LoaderOptions } from './options.js';
 import { type BatchPlan, layOutMemory, type MemoryLayout, stepOf } from './plan.js';
 import { planBatches } from './planning.js';
-import { briefMs, controlWords, Ring } from './ring.js';
+import { briefMs, controlWords, Ring, sleepMs } from './ring.js';
 import { makeTables, placeTables } from './tables.js';
 import type { WorkerAnswer, WorkerTask } from './worker.js';
 
@@ -162,7 +162,8 @@ export class Loader implements AsyncIterable<Batch> {
       if (this.closing) return undefined;
       const leftMs = this.waitLimitMs - (performance.now() - start);
       if (leftMs <= 0) this.fail(this.late(n));
-      else await this.ring.waitForChange(until, until === n ? leftMs : briefMs);
+      // V8 keeps what a wait needs until its time is over, also where it was woken before.
+      else await this.ring.waitForChange(until, until === n ? Math.min(leftMs, sleepMs) : briefMs);
       until = n;
     }
     if (this.isBroken) throw this.failure;

@@ -45,7 +45,7 @@ export function define(command: Command): void {
     .option('--json', 'print it as one JSON object')
     .addHelpText(
       'after',
-      '\nExamples:\n  $ galvani inspect tokens\n  $ galvani inspect runs/small --program 0.train --json > step.json\n  $ galvani inspect step.json',
+      '\nExample:\n  $ galvani inspect tokens\n\nA program of a run as a file, which inspect reads too: galvani inspect RUN --program 0.train --json > step.json',
     )
     .action(run);
 }
