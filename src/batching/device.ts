@@ -29,7 +29,7 @@ const sum = 2;
 /** Room for more planes than a batch has. */
 const entryWords = 1 + 2 * 16;
 /** Until it is looked whether the thread still lives. */
-const patienceMs = 100;
+const patienceMs = 1000;
 
 export class SimulatedDevice {
   readonly #control = new Int32Array(new SharedArrayBuffer(4 * (3 + mostInFlight * entryWords)));

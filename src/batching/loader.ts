@@ -5,6 +5,7 @@
  * start at any step. The consumer never blocks its event loop, gives each batch back by release(), and can see how long
  * it had to wait. A worker that dies, and a consumer that keeps its batches, are errors, not hangs.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import { type ErrorParts, GalvaniError } from '../errors.js';
 import { hintGarbage } from '../release.js';
@@ -65,11 +66,15 @@ export async function openLoader(options: LoaderOptions): Promise<Loader> {
   return new Loader(plan, layout, memory, await compileKernels(), options.waitLimitMs ?? 60_000);
 }
 
+/** How long workers have to end by themselves when the loader is closed. */
+const stopLimitMs = 2000;
+
 export class Loader implements AsyncIterable<Batch> {
   /** Σ over all batches so far. */
   readonly stall: Stall = { waitedMs: 0, batches: 0, filledSlots: 0 };
   private readonly ring: Ring;
   private readonly pool: Piscina;
+  private readonly tasks: Promise<WorkerAnswer>[] = [];
   private readonly views: Pick<Batch, 'ids' | 'lengths' | 'seconds' | 'places' | 'seen' | 'counts' | 'given'>[];
   /** Batches asked for so far. */
   private taken = 0;
@@ -195,6 +200,11 @@ export class Loader implements AsyncIterable<Batch> {
 
   private async end(): Promise<void> {
     this.ring.stop();
+    // A thread that is ended while it still imports its modules can end the process (Node 20): let them end by themselves.
+    const patience = new AbortController();
+    const late = delay(stopLimitMs, undefined, { signal: patience.signal }).catch(() => {});
+    await Promise.race([Promise.allSettled(this.tasks), late]);
+    patience.abort();
     await this.pool.destroy();
     hintGarbage();
   }
@@ -209,6 +219,7 @@ export class Loader implements AsyncIterable<Batch> {
 
   private start(task: WorkerTask): void {
     const answer: Promise<WorkerAnswer> = this.pool.run(task);
+    this.tasks.push(answer);
     answer.then(
       (parts) => {
         if (parts !== undefined) this.fail(new GalvaniError(parts));

@@ -7,9 +7,9 @@ import { after, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { SimulatedDevice } from '../../src/batching/device.js';
 import { openLoader } from '../../src/batching/loader.js';
 import { examplesPerBlock } from '../../src/dataset/examples/blocks.js';
+import { median } from '../../src/median.js';
 import { writeSyntheticDataset } from '../dataset/synthetic.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-steady-'));
@@ -30,10 +30,8 @@ test('10,000 steps leave heap, resident memory and open files as they were', asy
   // Room for eight blocks, two windows of four.
   const options = { data, batchSize: 64, sequenceLength: T, cacheBytes: 14_000_000, workers: 2 };
   const loader = await openLoader(options);
-  const device = await SimulatedDevice.open(loader.memory, 0);
   const take = async (steps: number) => {
-    for (let step = 0; step < steps; step++) await device.submit((await loader.next())!);
-    await device.settle();
+    for (let step = 0; step < steps; step++) (await loader.next())!.release();
   };
   const look = async () => {
     // V8 keeps what a wait needs until its time is over, also where it was woken before: 100 ms at most.
@@ -48,18 +46,26 @@ test('10,000 steps leave heap, resident memory and open files as they were', asy
     await take(7000);
     const before = await look();
     const steps = 10_000;
-    await take(steps);
-    const now = await look();
+    const stretches = 5;
+    const heaps = [before.heapUsed];
+    let now = before;
+    for (let stretch = 0; stretch < stretches; stretch++) {
+      await take(steps / stretches);
+      now = await look();
+      heaps.push(now.heapUsed);
+    }
     assert.ok(loader.examples < steps * 64);
-    assert.ok(now.heapUsed - before.heapUsed < 30 * steps, `${before.heapUsed} → ${now.heapUsed} bytes of heap`);
+    // What leaks does so in every stretch; code that is compiled again is there once.
+    const growth = median(heaps.slice(1).map((heap, i) => heap - heaps[i]));
+    assert.ok(growth < (30 * steps) / stretches, `${heaps} bytes of heap`);
     assert.ok(
       now.arrayBuffers - before.arrayBuffers < steps,
       `${before.arrayBuffers} → ${now.arrayBuffers} of buffers`,
     );
-    // The heaps of three other threads breathe in this; the planes of a batch are 5 kB.
+    // The heaps of two other threads breathe in this; the planes of a batch are 5 kB.
     assert.ok(now.rss - before.rss < 4000 * steps, `${before.rss} → ${now.rss} bytes resident`);
     assert.ok(now.files - before.files < 10, `${before.files} → ${now.files} files`);
   } finally {
-    await Promise.all([loader.close(), device.close()]);
+    await loader.close();
   }
 });
