@@ -15,7 +15,6 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { sealRecord } from '../../src/batching/cached/record.js';
 import { RepeatedOrder } from '../../src/batching/cached/repetition.js';
-import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { openLoader } from '../../src/batching/loader.js';
 import type { LoaderOptions } from '../../src/batching/options.js';
 import { ShuffledOrder } from '../../src/dataset/order.js';
@@ -26,6 +25,7 @@ import { writeSyntheticDataset } from '../dataset/synthetic.js';
 import { randomInts } from '../random.js';
 import { drawPlainly, makeCandidates, makeStore, type PlaceCandidates, probabilities, storedAt } from './cachedTwin.js';
 import { makeDocuments, planesOf } from './documents.js';
+import { kernels, memory, words } from './kernelMemory.js';
 import type { Planes } from './twin.js';
 
 const scratch = mkdtempSync(path.join(os.tmpdir(), 'galvani-cached-'));
@@ -33,12 +33,6 @@ after(() => rmSync(scratch, { recursive: true }));
 
 // The kernel.
 
-const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
-const words = new Int32Array(memory.buffer);
-let kernels: BatchKernels;
-before(async () => {
-  kernels = instantiateKernels(await compileKernels(), memory);
-});
 const at = {
   scratch: 0x400,
   ids: 0x1000,

@@ -1,19 +1,12 @@
 /** Rows, draws and alias tables, each kernel at every vector tail. Masking and replacement: masking.test.ts. */
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { buildAliasTable } from '../../src/batching/frequency.js';
-import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { keyedPermutation, permute } from '../../src/random/permutation.js';
 import { drawWord, drawWords, keyOfSeed } from '../../src/random/philox.js';
+import { kernels, memory, words } from './kernelMemory.js';
 import { special } from './twin.js';
-
-const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
-const words = new Int32Array(memory.buffer);
-let kernels: BatchKernels;
-before(async () => {
-  kernels = instantiateKernels(await compileKernels(), memory);
-});
 
 /** Places in the test memory, in bytes. */
 const at = {

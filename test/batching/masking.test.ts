@@ -7,22 +7,15 @@
  * collators mask each token or word by a coin of its own, so what they make cannot be compared.
  */
 import assert from 'node:assert/strict';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { buildAliasTable, markDrawable, uniformWeights, unigramWeights } from '../../src/batching/frequency.js';
-import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { defaultMasking, type MaskingSettings, markContinuations, maskedPerRow } from '../../src/batching/masking.js';
 import { drawWord, integerOfWord, keyOfSeed, uniformOfWord } from '../../src/random/philox.js';
 import { streams } from '../../src/random/streams.js';
 import { assertExpected } from '../chiSquare.js';
+import { kernels, memory, words } from './kernelMemory.js';
 import { type MaskedRow, maskRow, type RowSettings, roundHalfEven, type Special } from './maskingTwin.js';
 import { special } from './twin.js';
-
-const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
-const words = new Int32Array(memory.buffer);
-let kernels: BatchKernels;
-before(async () => {
-  kernels = instantiateKernels(await compileKernels(), memory);
-});
 
 /** Places in the test memory, in bytes. */
 const at = { ids: 0x1000, lengths: 0x21000, places: 0x41000, seen: 0x61000, counts: 0x81000, given: 0xa1000 };

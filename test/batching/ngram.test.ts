@@ -3,9 +3,8 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, test } from 'node:test';
 import { buildAliasTable, markDrawable } from '../../src/batching/frequency.js';
-import { type BatchKernels, compileKernels, instantiateKernels } from '../../src/batching/kernels.js';
 import { countNgrams, type NgramLimits, openNgramTable } from '../../src/batching/ngram/ngram.js';
 import { openDataset } from '../../src/dataset/dataset.js';
 import { verifyDataset } from '../../src/dataset/verification.js';
@@ -15,6 +14,7 @@ import { assertExpected } from '../chiSquare.js';
 import { heldOutOf, writeSyntheticDataset } from '../dataset/synthetic.js';
 import { randomInts } from '../random.js';
 import { makeDocuments } from './documents.js';
+import { kernels, memory, words } from './kernelMemory.js';
 import { any, contextName, countPlainly, drawPlainly, type Model, probabilities, tableOf } from './ngramTwin.js';
 import { special } from './twin.js';
 
@@ -117,12 +117,6 @@ test('an id beyond the vocabulary is a damaged shard', async () => {
 
 // Drawing.
 
-const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true });
-const words = new Int32Array(memory.buffer);
-let kernels: BatchKernels;
-before(async () => {
-  kernels = instantiateKernels(await compileKernels(), memory);
-});
 const at = {
   scratch: 0x400,
   drawable: 0xfe000,
