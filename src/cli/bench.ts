@@ -85,7 +85,10 @@ Examples:
     .command('step')
     .description('one training step: on synthetic full rows, operation by operation, or on batches of a dataset')
     .option('--engine <name>', engineNames.join(', '), 'wasm')
-    .option('--data <dir>', 'dataset made by "galvani prepare": steps as training takes them, one behind the other')
+    .option(
+      '--data <dir>',
+      'dataset made by "galvani prepare": steps as training takes them, one behind the other, and what the loop adds to the engine’s own',
+    )
     .option('--model <name>', 'tiny, small, base or large', 'small')
     .option('--batch-size <b>', 'rows of a batch', parseCount, 16)
     .option('--sequence-length <t>', 'places of a row', parseCount, 128)

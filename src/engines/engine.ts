@@ -123,6 +123,8 @@ export interface Runtime {
   memory(): MemoryReport;
   /** Absent where programs run in the host's own memory. */
   traffic?(): Traffic;
+  /** Floating-point operations of a run on these inputs; absent where every place of every row is computed. */
+  flopsOn?(program: string, inputs: Inputs): number;
   /** Runs the program once, state and all, with a clock around every operation. */
   profile(program: string, inputs: Inputs): Promise<OperationTimes>;
   close(): Promise<void>;

@@ -45,8 +45,8 @@ export const attentionOperation: OperationDefinition<AttentionAttributes> = {
     return { 3: { segmentsIn: q.shape[1] } };
   },
   operands: [0, 1, 2],
-  flops([q]) {
-    return 4 * products(q);
+  flops([q], _outputs, _attributes, lengths) {
+    return 4 * products(q, lengths);
   },
   reference({ inputs: [q, k, v, lengths, draw], outputs: [context, logSumExp], inputTypes, attributes }) {
     context.fill(0);
@@ -97,8 +97,8 @@ export const attentionGradientOperation: OperationDefinition<AttentionAttributes
     return { 5: { segmentsIn: q.shape[1] } };
   },
   operands: [0, 1, 2, 3, 4, 7],
-  flops([q]) {
-    return 10 * products(q);
+  flops([q], _outputs, _attributes, lengths) {
+    return 10 * products(q, lengths);
   },
   reference({ inputs, outputs: [dq, dk, dv], inputTypes, attributes }) {
     const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
@@ -127,9 +127,10 @@ export const attentionGradientOperation: OperationDefinition<AttentionAttributes
   },
 };
 
-/** Multiply-adds of one product of all heads over rows that are full. */
-function products({ shape: [rows, places, width] }: TensorType): number {
-  return rows * places * places * width;
+/** Multiply-adds of one product of all heads: of segments of these lengths, or of rows that are full. */
+function products({ shape: [rows, places, width] }: TensorType, lengths?: ArrayLike<number>): number {
+  const pairs = lengths ? Array.from(lengths).reduce((sum, length) => sum + length ** 2, 0) : rows * places ** 2;
+  return pairs * width;
 }
 
 type Inputs = ReferenceCall<AttentionAttributes>['inputs'];

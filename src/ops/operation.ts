@@ -95,8 +95,16 @@ export interface OperationDefinition<A extends Attributes = Attributes> {
   readonly places?: PlacesRule;
   /** Inputs that only matrix products and sums read, which an engine may hold in the precision of its products. */
   readonly operands?: readonly number[];
-  /** Floating-point operations of one call, a multiply-add counted as two. */
-  flops(inputs: readonly TensorType[], outputs: readonly TensorType[], attributes: A): number;
+  /**
+   * Floating-point operations of one call, a multiply-add counted as two. lengths: of segments, where `places` has them
+   * and they are known; without, every row is one full segment.
+   */
+  flops(
+    inputs: readonly TensorType[],
+    outputs: readonly TensorType[],
+    attributes: A,
+    lengths?: ArrayLike<number>,
+  ): number;
   /** Computes the outputs in float64, by plain loops. Every output element is written. */
   reference(call: ReferenceCall<A>): void;
 }

@@ -1,8 +1,8 @@
 /** A program as a table that a person can read from top to bottom, with what each operation costs. */
 import { operations } from '../ops/index.js';
-import { describeType } from '../ops/operation.js';
-import { bytesOf, planMemory } from './memory.js';
-import { type Operation, type Program, typesOf } from './program.js';
+import { describeType, sizeOf, type TensorType } from '../ops/operation.js';
+import { planMemory } from './memory.js';
+import type { Operation, Program } from './program.js';
 
 export interface OperationCost {
   /** Floating-point operations; a multiply-add is two. */
@@ -11,18 +11,27 @@ export interface OperationCost {
   readonly bytes: number;
 }
 
-export function costOf(program: Program, operation: Operation): OperationCost {
+/**
+ * What an operation costs. tensors: types of what is computed, by tensor; the program's own have every place of every
+ * row. lengths: of the segments that it stays inside of, where they are known.
+ */
+export function costOf(
+  program: Program,
+  operation: Operation,
+  tensors: readonly TensorType[] = program.tensors,
+  lengths?: ArrayLike<number>,
+): OperationCost {
   const definition = operations.get(operation.name);
   if (!definition) throw new Error(`internal: operation ${operation.name} is not known`);
-  const inputs = typesOf(program, operation.inputs);
-  const outputs = typesOf(program, operation.outputs);
-  const touched = [...operation.inputs.filter((tensor) => tensor >= 0), ...operation.outputs];
+  const [inputs, outputs] = [operation.inputs, operation.outputs].map((list) => list.map((tensor) => tensors[tensor]));
+  const touched = [...inputs, ...outputs].filter((type) => type !== undefined);
   return {
-    flops: definition.flops(inputs, outputs, operation.attributes),
-    bytes: touched.reduce((sum, tensor) => sum + bytesOf(program, tensor), 0),
+    flops: definition.flops(inputs, outputs, operation.attributes, lengths),
+    bytes: touched.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0),
   };
 }
 
+/** Of rows that are full. */
 export function flopsOf(program: Program): number {
   return program.operations.reduce((sum, operation) => sum + costOf(program, operation).flops, 0);
 }

@@ -4,7 +4,8 @@
  * Without a dataset the batch is synthetic and nothing else runs: a step is from its submission to its outputs, and
  * per-operation times are medians over profiled steps of the same run, in turns with the others. With one it is the
  * loop of training: batches from the loader, steps queued ahead, outputs read late; a step is from one's outputs to the
- * next one's. Memory is read before the machine's ceilings are measured, which need some of their own.
+ * next one's. In turns with it the same batches run from memory, with no loader between them: what the loop adds to the
+ * engine's own time is the difference. Memory is read before the machine's ceilings are measured, which need some of their own.
  *
  * An operation's limit is the time that its floating-point operations take at the peak of multiply-adds, or its bytes at
  * the speed at which all threads read memory, whichever is longer; its share of the limit is that time by its own. It is
@@ -20,8 +21,9 @@ import { scale } from '../ops/arithmetic.js';
 import { float32 } from '../ops/operation.js';
 import { ProgramBuilder } from '../program/builder.js';
 import { flopsOf } from '../program/print.js';
+import type { Program } from '../program/program.js';
 import { keyOfSeed } from '../random/philox.js';
-import { RunClock } from './clock.js';
+import { RunClock, type Timing } from './clock.js';
 import { presetTraining, type RunStage, type Stage, stagesOf, type TrainingConfig, withSettings } from './config.js';
 import { openBatches, surveyStages } from './data.js';
 import { writeInitialWeights } from './initialWeights.js';
@@ -54,7 +56,10 @@ export interface StepFigures {
   readonly steps: number;
   /** Real tokens, without padding. */
   readonly tokensPerSecond: number;
-  /** Of full rows: with a dataset padding counts, also for an engine that leaves it out. So do the figures made from it. */
+  /**
+   * Of what the engine computes, the mean of the steps: an engine that leaves padding out is counted real rows alone, and
+   * attention inside of its segments; for the others every row is full. The figures made from it follow.
+   */
   readonly gflopPerStep: number;
   readonly gflops: number;
   /** GFLOP/s of multiply-adds that the engine could do at most, and what the step reaches of it; where it is known. */
@@ -67,6 +72,10 @@ export interface StepFigures {
   /** What the engine allocated, and the most that the whole process had resident at any time up to the last step. */
   readonly memoryBytes: number;
   readonly peakResidentBytes: number;
+  /** With a dataset: median of the steps of the same batches without the loader, from memory, in turns with the loop. */
+  readonly engineStepMs?: number;
+  /** With a dataset: what the loop adds to that, as a share of it: the median over the batches. Near 0 it is noise. */
+  readonly loopAdds?: number;
   /** With a dataset: share of the time in which the loop waited for a batch. */
   readonly stallFraction?: number;
   /** Of the main thread while steps run, with the clock's own resolution of 5 ms. */
@@ -105,11 +114,15 @@ const tinyOperations = 2000;
 const mostUnread = 4;
 /** Steps of the loop before the clock runs: the ring is full then, and so is the queue. */
 const warmUpSteps = 2 + mostUnread;
+/** Steps of the loop before the engine has its turn: their batches are kept. */
+const mostTurnSteps = 64;
 
 interface Measured {
   readonly times: readonly number[];
   /** Real tokens of these steps. */
   readonly tokens: number;
+  /** Floating-point operations of one, the mean of all. */
+  readonly flops: number;
   /** Of the operations of a step, in their order; without a dataset. Empty where the engine cannot tell. */
   readonly operations?: readonly OperationTime[];
   /** What only this way of measuring can say. */
@@ -147,7 +160,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
   try {
     const counts = sources ? await mixTokenCounts(sources) : new Float64Array(config.model.generator.vocab_size);
     await writeInitialWeights(runtime, config, counts);
-    const bench = { runtime, config, stage };
+    const bench = { programs, runtime, config, stage };
     await runStep(bench, syntheticBatch(config, stage, 0));
     const startMs = performance.now() - start;
     const measured = sources
@@ -157,7 +170,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
     const peak = Math.max(await peakOf(engine, options), await peakOf(engine, options));
     const bandwidth = await bandwidthOf(engine, options);
     const stepMs = median(measured.times);
-    const gflop = flopsOf(programs['bench.train']) / 1e9;
+    const gflop = measured.flops / 1e9;
     return {
       engine: options.engine,
       build: runtime.build,
@@ -178,6 +191,7 @@ export async function measureStep(options: StepBenchmarkOptions): Promise<StepFi
 }
 
 interface Bench {
+  readonly programs: Readonly<Record<string, Program>>;
   readonly runtime: Runtime;
   readonly config: TrainingConfig;
   readonly stage: RunStage;
@@ -210,44 +224,112 @@ async function measureAlone(bench: Bench, steps: number): Promise<Measured> {
       ...describeTraffic(runtime, before, steps, tokens),
       ...(waited.length > 0 && { waitedShare: median(waited) }),
     };
-    return { times, tokens, operations: canTell ? mediansOf(profiles) : [], others };
+    const flops = flopsOfStep(bench, batch);
+    return { times, tokens, flops, operations: canTell ? mediansOf(profiles) : [], others };
   } finally {
     clock.stop();
   }
 }
 
+/** Steps of the loop and the engine's own on the same batches, in turns. */
 async function measureLoop(bench: Bench, loader: Loader, steps: number): Promise<Measured> {
-  const clock = new RunClock();
-  const ends: number[] = [];
-  const unread: Promise<void>[] = [];
-  let tokens = 0;
-  let before: Traffic | undefined;
+  const turns: Turn[] = [];
+  const before = bench.runtime.traffic?.();
   try {
-    for (let step = 0; step < warmUpSteps + steps; step++) {
-      if (step === warmUpSteps) {
-        await Promise.all(unread);
-        before = bench.runtime.traffic?.();
-        clock.start();
-      }
-      const batch = await clock.waitFor(loader.next());
-      if (!batch) throw new Error('internal: the training split ended');
-      if (step >= warmUpSteps) tokens += batch.tokenCount;
-      const outputs = await submitBatch(bench.runtime, batch, callsOfStep(bench, batch));
-      const read = Promise.all(outputs).then(() => void ends.push(performance.now()));
-      // It is awaited some steps later: what failed must not end the process before that.
-      read.catch(() => {});
-      unread.push(read);
-      if (unread.length > mostUnread) await unread.shift();
+    for (let left = steps; left > 0; left -= turns[turns.length - 1].loop.length) {
+      turns.push(await takeTurn(bench, loader, Math.min(left, mostTurnSteps, Math.ceil(steps / 2))));
     }
-    await Promise.all(unread);
-    const { stall_fraction: stallFraction, event_loop_delay_p99_ms: eventLoopDelayP99Ms } = clock.total();
-    const times = ends.slice(-steps).map((end, i) => end - ends.at(i - steps - 1)!);
-    const traffic = describeTraffic(bench.runtime, before, steps, tokens);
-    return { times, tokens, others: { stallFraction, eventLoopDelayP99Ms, ...traffic } };
   } finally {
-    clock.stop();
     await loader.close();
   }
+  const sum = (of: (turn: Turn) => number) => turns.reduce((total, turn) => total + of(turn), 0);
+  const times = turns.flatMap(({ loop }) => loop);
+  const engineTimes = turns.flatMap(({ engine }) => engine);
+  const tokens = sum(({ batches }) => tokensOf(batches));
+  const stepsRun = 2 * steps + warmUpSteps * turns.length;
+  const tokensRun = 2 * tokens + sum(({ warmUp }) => tokensOf(warmUp));
+  const others = {
+    engineStepMs: median(engineTimes),
+    loopAdds: median(times.map((ms, step) => ms / engineTimes[step])) - 1,
+    stallFraction: sum(({ timing }) => timing.stalled_ms) / sum(({ timing }) => 1000 * timing.seconds),
+    eventLoopDelayP99Ms: Math.max(...turns.map(({ timing }) => timing.event_loop_delay_p99_ms)),
+    ...describeTraffic(bench.runtime, before, stepsRun, tokensRun),
+  };
+  const flops = sum(({ batches }) => batches.reduce((total, batch) => total + flopsOfStep(bench, batch), 0));
+  return { times, tokens, flops: flops / steps, others };
+}
+
+interface Turn {
+  readonly warmUp: readonly Batch[];
+  readonly batches: readonly Batch[];
+  /** Milliseconds of each batch's step, in the loop and without it. */
+  readonly loop: readonly number[];
+  readonly engine: readonly number[];
+  /** Of the loop. */
+  readonly timing: Timing;
+}
+
+async function takeTurn(bench: Bench, loader: Loader, count: number): Promise<Turn> {
+  const clock = new RunClock();
+  const kept: Batch[] = [];
+  const fromLoader = async () => {
+    const batch = await clock.waitFor(loader.next());
+    if (!batch) throw new Error('internal: the training split ended');
+    kept.push(copyOf(batch));
+    return batch;
+  };
+  try {
+    await runQueued(bench, fromLoader, warmUpSteps);
+    clock.start();
+    const loop = await runQueued(bench, fromLoader, count);
+    const timing = clock.total();
+    const batches = kept.slice(warmUpSteps);
+    const again = batches.values();
+    const engine = await runQueued(bench, async () => again.next().value!, count);
+    return { warmUp: kept.slice(0, warmUpSteps), batches, loop, engine, timing };
+  } finally {
+    clock.stop();
+  }
+}
+
+function tokensOf(batches: readonly Batch[]): number {
+  return batches.reduce((sum, { tokenCount }) => sum + tokenCount, 0);
+}
+
+/** A copy, in shared memory as the ring's planes are: an engine takes both alike. */
+function copyOf(batch: Batch): Batch {
+  const planes = Object.entries(batch).flatMap(([name, plane]): [string, Int32Array][] => {
+    if (!(plane instanceof Int32Array)) return [];
+    const copy = new Int32Array(new SharedArrayBuffer(plane.byteLength));
+    copy.set(plane);
+    return [[name, copy]];
+  });
+  return { ...batch, ...Object.fromEntries(planes), release() {} };
+}
+
+/** Runs batches as training does, each queued before the one before has ended → from one's outputs to the next one's, ms. */
+async function runQueued(bench: Bench, next: () => Promise<Batch>, count: number): Promise<number[]> {
+  const marks = [performance.now()];
+  const unread: Promise<void>[] = [];
+  for (let step = 0; step < count; step++) {
+    const batch = await next();
+    const outputs = await submitBatch(bench.runtime, batch, callsOfStep(bench, batch));
+    const read = Promise.all(outputs).then(() => void marks.push(performance.now()));
+    // It is awaited some steps later: what failed must not end the process before that.
+    read.catch(() => {});
+    unread.push(read);
+    if (unread.length > mostUnread) await unread.shift();
+  }
+  await Promise.all(unread);
+  return marks.slice(1).map((mark, step) => mark - marks[step]);
+}
+
+/** Of what the engine computes. */
+function flopsOfStep(bench: Bench, batch: Batch): number {
+  const { runtime, programs } = bench;
+  return callsOfStep(bench, batch).reduce((sum, { program, inputs }) => {
+    return sum + (runtime.flopsOn?.(program, inputs) ?? flopsOf(programs[program]));
+  }, 0);
 }
 
 async function runStep(bench: Bench, batch: Batch): Promise<Outputs[]> {

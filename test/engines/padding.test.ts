@@ -19,6 +19,7 @@ import { layerNormOperation } from '../../src/ops/layerNorm.js';
 import { linear } from '../../src/ops/linear.js';
 import { float32, int32, sizeOf } from '../../src/ops/operation.js';
 import { ProgramBuilder } from '../../src/program/builder.js';
+import { flopsOf } from '../../src/program/print.js';
 import type { Program } from '../../src/program/program.js';
 import { randomWeights, tinyModel, tinySettings } from '../model/tiny.js';
 import { randomFloats, randomInts } from '../random.js';
@@ -242,6 +243,33 @@ test('a batch has the same step in bits with less padding', async () => {
       }),
     );
     assert.deepEqual(wide, narrow, name);
+  }
+});
+
+test('what a step costs counts real rows alone, and attention inside its segments', async () => {
+  const extents = { ...shape, places: shape.places + 9 };
+  const { program } = trainProgram(0.1, extents);
+  const full = flopsOf(trainProgram(0.1).program);
+  const runtime = await wasmEngine.load({ train: program }, { threads: 1 });
+  try {
+    const one = batchOf('full', extents);
+    const oneSegment = { ...one, lengths: one.lengths.map((_, i) => (i % shape.segments === 0 ? shape.places : 0)) };
+    assert.equal(runtime.flopsOn!('train', oneSegment), full);
+    const { operations } = await runtime.profile('train', oneSegment);
+    assert.equal(
+      operations.reduce((sum, { flops }) => sum + flops, 0),
+      full,
+    );
+
+    const squares = (lengths: readonly number[]) => lengths.reduce((sum, length) => sum + length ** 2, 0);
+    const left = shape.rows * shape.places ** 2 - squares(batches.full.flat());
+    const saved = program.operations.map(({ name, inputs: [q] }) => {
+      const products = { attention: 2, attentionGradient: 5 }[name];
+      return products === undefined ? 0 : products * 2 * left * program.tensors[q].shape[2];
+    });
+    assert.equal(runtime.flopsOn!('train', one), full - saved.reduce((a, b) => a + b));
+  } finally {
+    await runtime.close();
   }
 });
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openLoader } from '../../src/batching/loader.js';
+import type { Inputs } from '../../src/engines/engine.js';
 import { WasmRuntime } from '../../src/engines/wasm/runtime.js';
 import { measureStep } from '../../src/training/benchmark.js';
 import { needTensorflow } from '../tensorflow.js';
@@ -35,21 +36,47 @@ test('operations, rates and shares of a measured step are of one another', async
   assert.deepEqual([callsOf('attention'), callsOf('attentionGradient')], [layers, layers]);
 });
 
-test('on a dataset it is the loop of training: real tokens count, and how long it waited for them is said', async () => {
+test('on a dataset it is the loop of training, and the engine with the same batches; real tokens and their work count', async ({
+  mock,
+}) => {
   const data = await writeDataset(path.join(makeFolder('bench'), 'data'));
   const rows = { batchSize: 4, sequenceLength: 16 };
+  const submitted: string[] = [];
+  const flops = new Map<string, number>();
+  const { submit } = WasmRuntime.prototype;
+  mock.method(WasmRuntime.prototype, 'submit', function (this: WasmRuntime, program: string, inputs: Inputs) {
+    const planes = JSON.stringify(inputs, (_, value) =>
+      ArrayBuffer.isView(value) ? [...(value as Int32Array)] : value,
+    );
+    if (inputs.ids) flops.set(planes, this.flopsOn(program, inputs));
+    submitted.push(planes);
+    return submit.call(this, program, inputs);
+  });
   const figures = await measureStep({ engine: 'wasm', model: 'tiny', ...rows, threads: 2, steps: 9, data });
-  // Steps 6 to 14: those behind the warm-up.
-  let tokens = 0;
-  const loader = await openLoader({ data, ...rows, startStep: 6 });
-  for (let step = 0; step < 9; step++) {
+  // One step alone, then two turns: six steps that warm up, the steps of the loop, and their batches again.
+  const [first, second] = [submitted.slice(1 + 6, 1 + 6 + 5), submitted.slice(17 + 6, 17 + 6 + 4)];
+  assert.equal(submitted.length, 1 + (6 + 2 * 5) + (6 + 2 * 4));
+  assert.deepEqual(submitted.slice(12, 17), first);
+  assert.deepEqual(submitted.slice(27), second);
+  assert.equal(new Set(submitted).size, submitted.length - 9);
+
+  const batches = new Set([...first, ...second]);
+  const step = { tokens: 0, flops: 0 };
+  const loader = await openLoader({ data, ...rows });
+  for (let number = 0; number < 21; number++) {
     const batch = (await loader.next())!;
-    tokens += batch.tokenCount;
+    // Steps 6 to 10 and, behind another warm-up, 17 to 20.
+    if (number >= 6 && (number < 11 || number >= 17)) step.tokens += batch.tokenCount / 9;
     batch.release();
   }
   await loader.close();
-  assert.ok(tokens < 9 * 64);
-  assert.ok(Math.abs((figures.tokensPerSecond * figures.stepMs * 9) / 1000 / tokens - 1) < 1e-9);
+  for (const batch of batches) step.flops += flops.get(batch)! / 9;
+  const near = (a: number, b: number) => assert.ok(Math.abs(a / b - 1) < 1e-9, `${a}, ${b}`);
+  assert.ok(step.tokens < 64);
+  near((figures.tokensPerSecond * figures.stepMs) / 1000, step.tokens);
+  near(figures.gflopPerStep, step.flops / 1e9);
+  near(figures.gflops, (1000 * figures.gflopPerStep) / figures.stepMs);
+  assert.ok(figures.engineStepMs! > 0 && figures.loopAdds! > -1);
   assert.ok(figures.stallFraction! >= 0 && figures.stallFraction! < 1);
   assert.ok(figures.eventLoopDelayP99Ms! > 0);
   assert.equal(figures.operations, undefined);

@@ -43,6 +43,7 @@ export interface TapePlace {
 
 export interface ProgramLayout {
   readonly program: Program;
+  readonly packing: PackingPlan;
   /** One a slot. */
   readonly tapes: readonly TapePlace[];
   /** Addresses in each slot, by name. */
@@ -112,6 +113,7 @@ export function layOut(programs: Readonly<Record<string, Program>>, threads: num
     });
     layouts.set(name, {
       program,
+      packing: packingPlans.get(name)!,
       tapes,
       inputs: inputs.map((slot) => slot.get(name)!),
       outputs: outputs.map((slot) => slot.get(name)!),

@@ -7,7 +7,9 @@
  */
 import { operations } from '../../ops/index.js';
 import { type Shape, sizeOf } from '../../ops/operation.js';
+import { costOf, type OperationCost } from '../../program/print.js';
 import type { Operation, Program } from '../../program/program.js';
+import type { Inputs } from '../engine.js';
 import type { Place } from './tapeWriter.js';
 
 /** One batch's real places. */
@@ -78,6 +80,24 @@ export function planPacking(program: Program): PackingPlan {
     for (const tensor of own) packingOf.set(tensor, packing);
   }
   return { packings, packingOf };
+}
+
+/** What each operation costs on these inputs: of what is packed the real rows alone, of attention what lies inside of segments. */
+export function costsOn(program: Program, { packings, packingOf }: PackingPlan, inputs: Inputs): OperationCost[] {
+  const { tensors } = program;
+  const valuesOf = new Map(Object.entries(program.inputs).map(([name, tensor]) => [tensor, inputs[name]]));
+  const realRows = new Map(
+    packings.map((packing) => [packing, Int32Array.from(valuesOf.get(packing.lengths)!).reduce((a, b) => a + b, 0)]),
+  );
+  const computed = tensors.map((type, tensor) => {
+    const real = realRows.get(packingOf.get(tensor)!);
+    if (real === undefined) return type;
+    return { ...type, shape: type.shape.length > 1 ? [1, real, ...type.shape.slice(2)] : [real] };
+  });
+  return program.operations.map((operation) => {
+    const at = operations.get(operation.name)?.places?.lengths;
+    return costOf(program, operation, computed, at === undefined ? undefined : valuesOf.get(operation.inputs[at]));
+  });
 }
 
 /** As positions; none where nothing goes place by place. */

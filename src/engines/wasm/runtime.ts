@@ -4,7 +4,7 @@
  */
 import { FirstNonFinite, Place } from '../../../assembly/compute/opcodes.js';
 import { sizeOf, type TensorType } from '../../ops/operation.js';
-import { costOf } from '../../program/print.js';
+import type { OperationCost } from '../../program/print.js';
 import type { Program } from '../../program/program.js';
 import type {
   Inputs,
@@ -20,6 +20,7 @@ import type {
 import { checkIndices, type IndexRules, indexRulesOf } from '../indices.js';
 import { checkInputs, checkValues, findProgram, findVariable, nonFiniteResult } from '../programs.js';
 import type { Layout, ProgramLayout, VariablePlace } from './layout.js';
+import { costsOn } from './packing.js';
 import type { Team } from './team.js';
 
 interface Loaded extends ProgramLayout {
@@ -94,6 +95,11 @@ export class WasmRuntime implements Runtime {
     return { variableBytes, valueBytes, totalBytes };
   }
 
+  flopsOn(name: string, inputs: Inputs): number {
+    const { program, packing } = this.#checked(name, inputs);
+    return costsOn(program, packing, inputs).reduce((sum, { flops }) => sum + flops, 0);
+  }
+
   async profile(name: string, inputs: Inputs): Promise<OperationTimes> {
     const program = this.#checked(name, inputs);
     return this.#inOrder(async () => {
@@ -101,6 +107,7 @@ export class WasmRuntime implements Runtime {
       const slot = this.#team.nextSlot;
       this.#writeInputs(program, slot, inputs);
       const { operations } = program.program;
+      const costs = costsOn(program.program, program.packing, inputs);
       const starts = new Float64Array(this.#buffer, this.#layout.times, operations.length + 2);
       starts.fill(Number.NaN);
       const waited = this.#layout.scratch.map((scratch) => new Float64Array(this.#buffer, scratch + Place.Waited, 1));
@@ -112,7 +119,10 @@ export class WasmRuntime implements Runtime {
       } finally {
         header[1] = 0;
       }
-      return { ...timesOf(program, starts), waitedMs: waited.reduce((sum, [ms]) => sum + ms, 0) / waited.length };
+      return {
+        ...timesOf(program, starts, costs),
+        waitedMs: waited.reduce((sum, [ms]) => sum + ms, 0) / waited.length,
+      };
     });
   }
 
@@ -168,13 +178,13 @@ export class WasmRuntime implements Runtime {
 }
 
 /** Start times by operation number → milliseconds; operations that wrote no entry take none. */
-function timesOf({ program }: Loaded, starts: Float64Array): OperationTimes {
+function timesOf({ program }: Loaded, starts: Float64Array, costs: readonly OperationCost[]): OperationTimes {
   const written = [...starts.keys()].filter((i) => !Number.isNaN(starts[i]));
   const operations = written.slice(0, -1).map((index, i): OperationTime => {
     const ms = starts[written[i + 1]] - starts[index];
     const operation = program.operations[index];
     if (!operation) return { name: 'outputs', scope: '', ms, flops: 0, bytes: 0 };
-    return { name: operation.name, scope: operation.scope, ms, ...costOf(program, operation) };
+    return { name: operation.name, scope: operation.scope, ms, ...costs[index] };
   });
   return { stepMs: starts[written[written.length - 1]] - starts[written[0]], operations };
 }
