@@ -2,6 +2,7 @@
 import { drop, firstRowOf } from './draws';
 import { erf4, geluSlope4, tanhSlope4 } from './math';
 import { originOf } from './packing';
+import { SCRATCH_GELU } from './scratch';
 import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
 
 /** First element of a thread's share of `count`. */
@@ -68,29 +69,36 @@ export function scale(args: usize, thread: i32, threads: i32): void {
 }
 
 /** dy, pre, dPre, count, activation (1 gelu, 2 tanh): dPre = dy · activation′(pre). */
-export function activationGradient(args: usize, thread: i32, threads: i32): void {
+export function activationGradient(args: usize, thread: i32, threads: i32, scratch: usize): void {
   const dy = load<usize>(args, 0);
   const pre = load<usize>(args, 4);
   const dPre = load<usize>(args, 8);
   const count = load<i32>(args, 12);
   const isGelu = load<i32>(args, 16) == 1;
+  const table = scratch + SCRATCH_GELU;
   const last = firstElement(count, thread + 1, threads);
   let i = firstElement(count, thread, threads);
   if (isGelu) {
-    for (; i + 4 <= last; i += 4) {
+    for (; i + 8 <= last; i += 8) {
       const at = <usize>i << 2;
-      v128.store(dPre + at, f32x4.mul(v128.load(dy + at), geluSlope4(v128.load(pre + at))));
+      const low = f32x4.mul(v128.load(dy + at), geluSlope4(v128.load(pre + at), table));
+      const high = f32x4.mul(v128.load(dy + at, 16), geluSlope4(v128.load(pre + at, 16), table));
+      v128.store(dPre + at, low);
+      v128.store(dPre + at, high, 16);
     }
   } else {
-    for (; i + 4 <= last; i += 4) {
+    for (; i + 8 <= last; i += 8) {
       const at = <usize>i << 2;
-      v128.store(dPre + at, f32x4.mul(v128.load(dy + at), tanhSlope4(v128.load(pre + at))));
+      const low = f32x4.mul(v128.load(dy + at), tanhSlope4(v128.load(pre + at)));
+      const high = f32x4.mul(v128.load(dy + at, 16), tanhSlope4(v128.load(pre + at, 16)));
+      v128.store(dPre + at, low);
+      v128.store(dPre + at, high, 16);
     }
   }
   for (; i < last; i++) {
     const at = <usize>i << 2;
     const x = f32x4.splat(load<f32>(pre + at));
-    store<f32>(dPre + at, load<f32>(dy + at) * f32x4.extract_lane(isGelu ? geluSlope4(x) : tanhSlope4(x), 0));
+    store<f32>(dPre + at, load<f32>(dy + at) * f32x4.extract_lane(isGelu ? geluSlope4(x, table) : tanhSlope4(x), 0));
   }
 }
 

@@ -20,7 +20,7 @@
  */
 import { gelu4, madd, tanh4 } from './math';
 import { Block } from './opcodes';
-import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
+import { SCRATCH_GELU, SCRATCH_TILE, SCRATCH_WORK } from './scratch';
 import { firstUnit, takeUnit, unitsOf } from './shares';
 
 /** Rows of a source that one unit of PackRows copies. */
@@ -191,7 +191,7 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
     if (activation != 0) {
       for (let m = m0; m < m1; m++) {
         const at = (<usize>m * <usize>columns + <usize>n0) << 2;
-        activate(c + at, load<usize>(args, 48) + at, n1 - n0, activation);
+        activate(c + at, load<usize>(args, 48) + at, n1 - n0, activation, scratch + SCRATCH_GELU);
       }
     }
   }
@@ -334,24 +334,30 @@ export function copyTile(from: usize, fromStride: usize, to: usize, toStride: us
   }
 }
 
-/** y = activation(x), 1 gelu, 2 tanh, over `count` floats. */
-export function activate(x: usize, y: usize, count: i32, activation: i32): void {
+/** y = activation(x), 1 gelu, 2 tanh, over `count` floats. table: coefficients of gelu. */
+export function activate(x: usize, y: usize, count: i32, activation: i32, table: usize): void {
   let i = 0;
   if (activation == 1) {
-    for (; i + 4 <= count; i += 4) {
+    for (; i + 8 <= count; i += 8) {
       const at = <usize>i << 2;
-      v128.store(y + at, gelu4(v128.load(x + at)));
+      const low = gelu4(v128.load(x + at), table);
+      const high = gelu4(v128.load(x + at, 16), table);
+      v128.store(y + at, low);
+      v128.store(y + at, high, 16);
     }
   } else {
-    for (; i + 4 <= count; i += 4) {
+    for (; i + 8 <= count; i += 8) {
       const at = <usize>i << 2;
-      v128.store(y + at, tanh4(v128.load(x + at)));
+      const low = tanh4(v128.load(x + at));
+      const high = tanh4(v128.load(x + at, 16));
+      v128.store(y + at, low);
+      v128.store(y + at, high, 16);
     }
   }
   for (; i < count; i++) {
     const at = <usize>i << 2;
     const value = f32x4.splat(load<f32>(x + at));
-    store<f32>(y + at, f32x4.extract_lane(activation == 1 ? gelu4(value) : tanh4(value), 0));
+    store<f32>(y + at, f32x4.extract_lane(activation == 1 ? gelu4(value, table) : tanh4(value), 0));
   }
 }
 

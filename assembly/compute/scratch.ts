@@ -6,7 +6,8 @@
  *   96    barriers that this thread has come to: barrier.ts
  *   100   for the host, which asks where it is: the entry that it walks; how long it has waited in profiles (f64, ms): tape.ts
  *   128   one 6 × 8 tile of floats, for the ragged edges of a matrix
- *   320   work: whatever one kernel needs while it runs
+ *   320   coefficients of gelu: math.ts
+ *   448   work: whatever one kernel needs while it runs
  */
 import { Place } from './opcodes';
 
@@ -16,4 +17,5 @@ export const SCRATCH_BARRIERS: usize = Place.Barriers;
 export const SCRATCH_ENTRY: usize = Place.Entry;
 export const SCRATCH_WAITED: usize = Place.Waited;
 export const SCRATCH_TILE: usize = 128;
-export const SCRATCH_WORK: usize = 320;
+export const SCRATCH_GELU: usize = 320;
+export const SCRATCH_WORK: usize = 448;

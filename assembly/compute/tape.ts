@@ -17,12 +17,13 @@ import { checkFinite } from './finite';
 import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
 import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { meanOfTerms, softmaxGradient, softmaxTerms, squaredGradient, squaredTerms } from './losses';
+import { writeGelu } from './math';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
 import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
 import { packPlaces, unpackPlaces } from './packing';
 import { copyColumns, firstToken, firstTokenGradient } from './parts';
-import { SCRATCH_ENTRY, SCRATCH_WAITED } from './scratch';
+import { SCRATCH_ENTRY, SCRATCH_GELU, SCRATCH_WAITED } from './scratch';
 import { takeUnit } from './shares';
 
 @external("env", "now")
@@ -31,6 +32,7 @@ declare function now(): f64;
 export function walk(tape: usize, control: usize, thread: i32, threads: i32, spins: i32, scratch: usize): void {
   const end = tape + (<usize>load<u32>(tape) << 2);
   const times = load<usize>(tape, 4);
+  writeGelu(scratch + SCRATCH_GELU);
   let operation = -1;
   let at = tape + TapeLayout.HeaderWords * 4;
   while (at < end) {
@@ -94,7 +96,7 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.Fill: { fill(args, thread, threads); break; }
     case Opcode.Add: { add(args, thread, threads); break; }
     case Opcode.Scale: { scale(args, thread, threads); break; }
-    case Opcode.ActivationGradient: { activationGradient(args, thread, threads); break; }
+    case Opcode.ActivationGradient: { activationGradient(args, thread, threads, scratch); break; }
     case Opcode.Erf: { erf(args, thread, threads); break; }
     case Opcode.Dropout: { dropout(args, thread, threads, scratch); break; }
     case Opcode.LayerNorm: { layerNorm(args, thread, threads); break; }

@@ -10,10 +10,11 @@ import { activationGradientOperation, erf } from '../../src/ops/activation.js';
 
 chooseBuild();
 
-type ApplyFunction = (f: number, x: number, y: number, count: number) => void;
+type ApplyFunction = (f: number, x: number, y: number, count: number, table: number) => void;
 
 const chunk = 4096;
 const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+const table = 512;
 const x = new Float32Array(memory.buffer as SharedArrayBuffer, 1024, chunk);
 const y = new Float32Array(memory.buffer as SharedArrayBuffer, 1024 + 4 * chunk, chunk);
 
@@ -92,7 +93,7 @@ for (const build of ['simd', 'relaxed-simd']) {
       let filled = 0;
       let worst = 0;
       const judge = () => {
-        apply(f, x.byteOffset, y.byteOffset, chunk);
+        apply(f, x.byteOffset, y.byteOffset, chunk, table);
         for (let i = 0; i < filled; i++) {
           const expected = exact(x[i]);
           const share = Math.abs(y[i] - expected) / bound(x[i], expected);
@@ -111,12 +112,22 @@ for (const build of ['simd', 'relaxed-simd']) {
     });
   }
 
+  test(`gelu is 0 and its slope 0 and 1 far from 0, ${build}`, () => {
+    const apply = kernelOf(build);
+    const functionNamed = (name: string) => functions.findIndex((f) => f.name === name);
+    x.set([-1e30, -100, -6, 6, 100, 1e30, -0, 0]);
+    apply(functionNamed('gelu'), x.byteOffset, y.byteOffset, 8, table);
+    assert.deepEqual(y.subarray(0, 8), Float32Array.of(-0, -0, -0, 6, 100, 1e30, -0, 0));
+    apply(functionNamed('gelu′'), x.byteOffset, y.byteOffset, 8, table);
+    assert.deepEqual(y.subarray(0, 8), Float32Array.of(0, 0, 0, 1, 1, 1, 0.5, 0.5));
+  });
+
   test(`NaN stays NaN, ${build}`, () => {
     const apply = kernelOf(build);
     for (const [f, { name }] of functions.entries()) {
       if (name.startsWith('l')) continue;
       x.fill(Number.NaN);
-      apply(f, x.byteOffset, y.byteOffset, 4);
+      apply(f, x.byteOffset, y.byteOffset, 4, table);
       assert.ok(Number.isNaN(y[0]), name);
     }
   });
