@@ -5,6 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { checkRuntime } from '../engines/wasm/build.js';
 import { exitCodes, GalvaniError, nearestName } from '../errors.js';
 import { closedOutput } from './closedOutput.js';
 
@@ -65,6 +66,10 @@ async function main(argv: string[]): Promise<void> {
     const command = program.command(name).description(summary).exitOverride();
     if (argv[0] === name) ((await import(`./${name}.js`)) as CommandModule).define(command);
   }
+  // What a machine lacks is what `doctor` is asked for.
+  program.hook('preAction', (_, command) => {
+    if (command.name() !== 'doctor') checkRuntime();
+  });
   await program.parseAsync(argv, { from: 'user' });
 }
 

@@ -247,10 +247,13 @@ test('a run in use is left alone', async () => {
   const run = fresh();
   const args = argumentsOf(data, run, short);
   const { child, said, finished } = startGalvani(args, 'hang rename \\.step-');
-  await said('fault');
-  assertRefused(args, exitCodes.tryAgain, /run: expected a folder that no other process works in, got process \d+/);
-  child.kill('SIGKILL');
-  await finished;
+  try {
+    await said('fault');
+    assertRefused(args, exitCodes.tryAgain, /run: expected a folder that no other process works in, got process \d+/);
+  } finally {
+    child.kill('SIGKILL');
+    await finished;
+  }
 });
 
 test('a full disk while a checkpoint is written keeps the one before', {

@@ -79,9 +79,12 @@ export interface Finished {
   readonly stderr: string;
 }
 
+/** What hangs is ended, by a signal that it cannot wait out: at others a run ends its step first. */
+const bounds = { timeout: 60_000, killSignal: 'SIGKILL' } as const;
+
 /** Runs a command to its end; one that hangs is ended, with status null. */
 export function runGalvani(args: readonly string[], nodeArgs: readonly string[] = []): Finished {
-  return spawnSync(process.execPath, [...nodeArgs, galvani, ...args], { encoding: 'utf8', timeout: 60_000 });
+  return spawnSync(process.execPath, [...nodeArgs, galvani, ...args], { encoding: 'utf8', ...bounds });
 }
 
 /** Lines of metrics.jsonl without their timings: what must not depend on how the run was made. */
@@ -105,7 +108,7 @@ const faults = new URL('./faults.js', import.meta.url).href;
 export function startGalvani(args: readonly string[], fault = ''): Running {
   const nodeArgs = fault === '' ? [] : ['--import', faults];
   const env = { ...process.env, FAULT: fault };
-  const child = spawn(process.execPath, [...nodeArgs, galvani, ...args], { env, timeout: 60_000 });
+  const child = spawn(process.execPath, [...nodeArgs, galvani, ...args], { env, ...bounds });
   const output = { stdout: '', stderr: '' };
   const heard = new EventEmitter();
   for (const name of ['stdout', 'stderr'] as const) {

@@ -12,11 +12,16 @@ import { hasRelaxedSimd, hasSimd, type ModuleName, moduleFile, type WasmBuild } 
 
 /** The best build that this runtime can run. @throws GalvaniError without SIMD or shared memory. */
 export function chooseBuild(): WasmBuild {
-  if (typeof SharedArrayBuffer === 'undefined') throw missing('SharedArrayBuffer');
-  if (!hasSimd()) throw missing('WebAssembly SIMD');
+  checkRuntime();
   if (hasRelaxedSimd()) return 'relaxed-simd';
   setFlagsFromString('--experimental-wasm-relaxed-simd');
   return hasRelaxedSimd() ? 'relaxed-simd' : 'simd';
+}
+
+/** @throws GalvaniError in a runtime that no module of the project can run in, whatever it is for. */
+export function checkRuntime(): void {
+  if (typeof SharedArrayBuffer === 'undefined') throw missing('SharedArrayBuffer');
+  if (!hasSimd()) throw missing('WebAssembly SIMD');
 }
 
 function missing(what: string): GalvaniError {
@@ -24,7 +29,7 @@ function missing(what: string): GalvaniError {
     stage: 'wasm',
     expected: `a runtime with ${what}`,
     got: `Node ${process.versions.node} without it`,
-    remedy: 'Use Node 20.19 or newer on a 64-bit machine, or another engine.',
+    remedy: 'Use Node 20.19 or newer on a 64-bit machine, without flags that turn it off.',
   });
 }
 
