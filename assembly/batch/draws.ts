@@ -3,7 +3,7 @@ import { philoxBlock } from '../philox';
 /**
  * The 32-bit draws first … first + count − 1 of a stream at a step.
  *
- * out  4 × (count + 18) bytes: whole blocks of 16 are written, from a multiple of 4 on
+ * out  4 × (count + 34) bytes: whole blocks of 32 are written, from a multiple of 4 on
  * @returns where draw `first` stands in out
  */
 export function drawWords(
@@ -12,9 +12,9 @@ export function drawWords(
   let counter = first >> 2;
   const start = out + (<usize>(first & 3) << 2);
   const end = start + (<usize>count << 2);
-  for (let pos = out; pos < end; pos += 64) {
+  for (let pos = out; pos < end; pos += 128) {
     philoxBlock(pos, keyLow, keyHigh, counter, step, stream);
-    counter += 4;
+    counter += 8;
   }
   return start;
 }

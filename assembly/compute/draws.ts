@@ -1,8 +1,8 @@
 /**
  * Dropout decisions where they are used: drawn again in the backward pass, never stored.
  *
- * Decision i of a stream is half i & 1 (low half first) of word ⌊i / 2⌋, so a Philox block of 16 words holds the 32
- * decisions of a block of indices that begins at a multiple of 32. The last block stays in scratch, since neighbouring
+ * Decision i of a stream is half i & 1 (low half first) of word ⌊i / 2⌋, so a Philox block of 32 words holds the 64
+ * decisions of a block of indices that begins at a multiple of 64. The last block stays in scratch, since neighbouring
  * rows (T = 16) often share one. draw: int32 [4] as src/ops/dropout.ts has it.
  */
 import { philoxBlock } from '../philox';
@@ -13,7 +13,7 @@ export function forgetDecisions(scratch: usize): void {
   store<u64>(scratch + SCRATCH_BLOCK, u64.MAX_VALUE);
 }
 
-/** Makes scratch hold the decisions [32 · block, 32 · block + 32). */
+/** Makes scratch hold the decisions [64 · block, 64 · block + 64). */
 export function drawDecisions(draw: usize, stream: u32, block: u64, scratch: usize): void {
   const seedLow = load<u32>(draw);
   const seedHigh = load<u32>(draw, 4);
@@ -28,7 +28,7 @@ export function drawDecisions(draw: usize, stream: u32, block: u64, scratch: usi
   ) {
     return;
   }
-  philoxBlock(scratch + SCRATCH_WORDS, seedLow, seedHigh, block << 2, step, stream);
+  philoxBlock(scratch + SCRATCH_WORDS, seedLow, seedHigh, block << 3, step, stream);
   store<u64>(known, block);
   store<u32>(known, step, 8);
   store<u32>(known, stream, 12);
@@ -53,9 +53,9 @@ export function drop(
   let i = 0;
   while (i < count) {
     const index = first + <u64>i;
-    const inBlock = <i32>(index & 31);
-    drawDecisions(draw, stream, index >> 5, scratch);
-    const end = min(count, i + 32 - inBlock);
+    const inBlock = <i32>(index & 63);
+    drawDecisions(draw, stream, index >> 6, scratch);
+    const end = min(count, i + 64 - inBlock);
     let decision = words + (<usize>inBlock << 1);
     while (i < end) {
       const at = <usize>i << 2;

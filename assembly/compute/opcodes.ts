@@ -97,11 +97,11 @@ export enum FirstNonFinite {
 /** What a thread says of itself, as byte offsets in its scratch (scratch.ts). */
 export enum Place {
   /** Barriers that it has come to. */
-  Barriers = 96,
+  Barriers = 160,
   /** Address of the entry that it walks, or of the last one. */
-  Entry = 100,
+  Entry = 164,
   /** How long it has waited at barriers of profiled programs (f64, ms). */
-  Waited = 104,
+  Waited = 168,
 }
 
 /** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */

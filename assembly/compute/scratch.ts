@@ -1,21 +1,21 @@
 /**
  * A thread's own memory, which the host sets aside (src/engines/wasm/layout.ts):
  *
- *   0     16 words of the last Philox block
- *   64    its counter (u64), step, stream, seed low, seed high: what those words belong to
- *   96    barriers that this thread has come to: barrier.ts
- *   100   for the host, which asks where it is: the entry that it walks; how long it has waited in profiles (f64, ms): tape.ts
- *   128   one 6 × 8 tile of floats, for the ragged edges of a matrix
- *   320   coefficients of gelu: math.ts
- *   448   work: whatever one kernel needs while it runs
+ *   0     32 words of the last Philox block
+ *   128   its counter (u64), step, stream, seed low, seed high: what those words belong to
+ *   160   barriers that this thread has come to: barrier.ts
+ *   164   for the host, which asks where it is: the entry that it walks; how long it has waited in profiles (f64, ms): tape.ts
+ *   192   one 6 × 8 tile of floats, for the ragged edges of a matrix
+ *   384   coefficients of gelu: math.ts
+ *   512   work: whatever one kernel needs while it runs
  */
 import { Place } from './opcodes';
 
 export const SCRATCH_WORDS: usize = 0;
-export const SCRATCH_BLOCK: usize = 64;
+export const SCRATCH_BLOCK: usize = 128;
 export const SCRATCH_BARRIERS: usize = Place.Barriers;
 export const SCRATCH_ENTRY: usize = Place.Entry;
 export const SCRATCH_WAITED: usize = Place.Waited;
-export const SCRATCH_TILE: usize = 128;
-export const SCRATCH_GELU: usize = 320;
-export const SCRATCH_WORK: usize = 448;
+export const SCRATCH_TILE: usize = 192;
+export const SCRATCH_GELU: usize = 384;
+export const SCRATCH_WORK: usize = 512;

@@ -29,7 +29,7 @@ export function firstUnit(units: i32, thread: i32, threads: i32): i32 {
   return <i32>((<i64>units * <i64>thread) / <i64>threads);
 }
 
-/** Elements in a unit of elementwise work: 16 KiB, and a multiple of the 32 decisions of a Philox block. */
+/** Elements in a unit of elementwise work: 16 KiB, and a multiple of the 64 decisions of a Philox block. */
 export const UNIT_ELEMENTS: i32 = 4096;
 
 // @ts-ignore: decorator

@@ -170,10 +170,10 @@ export function layOutMemory(plan: BatchPlan): MemoryLayout {
     };
   });
   const workers = Array.from({ length: plan.workers }, () => ({
-    placeDraws: reserve(4 * (B * (masking.wholeWordMask ? T : N) + 18)),
-    choiceDraws: reserve(4 * (B * N + 18)),
-    randomDraws: masking.randomReplaceProb > 0 ? reserve(4 * (B * N + 18)) : 0,
-    replacementDraws: isGiven ? reserve(4 * ((isNgram ? 5 : 2) * B * N + 18)) : 0,
+    placeDraws: reserve(4 * (B * (masking.wholeWordMask ? T : N) + 34)),
+    choiceDraws: reserve(4 * (B * N + 34)),
+    randomDraws: masking.randomReplaceProb > 0 ? reserve(4 * (B * N + 34)) : 0,
+    replacementDraws: isGiven ? reserve(4 * ((isNgram ? 5 : 2) * B * N + 34)) : 0,
     ngramTables: isNgram ? reserve(4 * B) : 0,
     candidates: candidates ? reserve(candidates.record.bytes) : 0,
     weights: candidates ? reserve(8 * (candidates.topK + 1)) : 0,

@@ -4,8 +4,8 @@ import type { OperationCall } from '../operationCall.js';
 import { reads, writes } from '../tapeWriter.js';
 import { multiplyRows, packTransposed } from './matrix.js';
 
-/** Bytes of the noise that lmHead.ts draws at a time, and a Philox block of 16 words more at either end. */
-const noiseBytes = (Block.Noise + 32) * 4;
+/** Bytes of the noise that lmHead.ts draws at a time, and a Philox block of 32 words more at either end. */
+const noiseBytes = (Block.Noise + 64) * 4;
 
 export function writeMaskedLmHead({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
   const [hidden, table, bias, targets, counts, denominators, draw] = inputs;
