@@ -2,20 +2,32 @@
  * Attention, one (row of the batch, head) after another, inside the walls of its segments: what lies behind a wall or
  * is padding is not computed. All of one head's work stays in the second cache, in the thread's scratch.
  *
- * Every product goes through the microkernel of gemm.ts on operands packed here. L tokens of a segment, L8 = L rounded
- * up to 8, d the width of a head, d8 likewise; floats of scratch, which src/engines/wasm/operations/attention.ts sets
- * aside:
- *   forward   keys (L8 · d) and values (L · d8) in panels, four rows of scores (4 · L8), a band (4 · max(L8, d))
- *   gradient  keys and values transposed (2 · L8 · d), keys, queries and dContext as they are (3 · L · d8), score
- *             gradients and probabilities in bands by key (2 · L8 · L), four rows of each (8 · L8), a band, dropout
- *             factors and ones (2 · L8)
+ * Six queries at a time: their rows times panels of keys are rows of scores, and those times panels of values rows of
+ * the context, so nothing is packed between (multiplyRows). Probabilities are not divided by their sum; the row of the
+ * context is. The gradient leaves probabilities and score gradients of all queries in panels by key, which it multiplies
+ * by the columns of dContext and of q.
+ *
+ * Loops over rows of scores test at their end: only then does V8 make constants and what else does not change outside.
+ *
+ * L tokens of a segment, L8 = L rounded up to 8, d the width of a head, d6 and d8 likewise; floats of scratch, which
+ * src/engines/wasm/operations/attention.ts sets aside:
+ *   forward   keys (L8 · d) and values (L · d8) in panels, six rows of scores (6 · L8), their sums and the logarithms of
+ *             these (16), addresses of rows (16), decisions of a row (L8 / 2 + 64)
+ *   gradient  keys and values transposed (2 · L8 · d), keys as they are (L · d8), columns of q and dContext in bands
+ *             (2 · L · d6), probabilities and score gradients in panels (2 · L8 · (L or L + 1, whichever is odd)), six
+ *             rows of each (12 · L8), a panel of results (8 · d6), addresses of rows (24), decisions
  */
-import { drop, firstRowOf } from './draws';
-import { multiplyRaggedTile, multiplyTile, packBands, packColumnPanels, packPanels } from './gemm';
-import { exp4, log4, madd, sumLanes } from './math';
+import { drawRow, firstRowOf } from './draws';
+import { copyTile, multiplySix, packColumnPanels, packColumns, packPanels } from './gemm';
+import { log4, madd, power4, sumLanes } from './math';
 import { firstPlace, placesOf } from './packing';
-import { SCRATCH_WORK } from './scratch';
+import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
 import { takeUnit } from './shares';
+
+/** Queries that are computed at a time. */
+const ROWS: i32 = 6;
+
+const LOG2_E: f32 = 1.4426950408889634;
 
 /**
  * q, k, v, context, logSumExp, lengths, draw, rows, places, segments a row, heads, head width, stream, threshold
@@ -70,108 +82,214 @@ function clear(at: usize, first: i32, last: i32, headWidth: i32, stride: usize):
 
 /** offset: of the segment's first token and this head in q, k, v and context. start: its place in the row. */
 function attendSegment(args: usize, unit: i32, offset: usize, start: i32, length: i32, scratch: usize): void {
-  const q = load<usize>(args, 0) + offset;
   const context = load<usize>(args, 12) + offset;
-  const places = load<i32>(args, 32);
   const headWidth = load<i32>(args, 44);
   const stride = <usize>(load<i32>(args, 40) * headWidth) << 2;
-  const threshold = load<i32>(args, 52);
-  const rowBytes = <usize>roundUp(length) << 2;
+  const scale = load<f32>(args, 60);
+  const rowBytes = <usize>roundUp(length, 8) << 2;
   const keys = scratch + SCRATCH_WORK;
   const values = keys + rowBytes * <usize>headWidth;
-  const scores = values + ((<usize>length * <usize>roundUp(headWidth)) << 2);
-  const band = scores + (rowBytes << 2);
-  const statistics = load<usize>(args, 16) + (<usize>(unit * places + start) << 2);
+  const scores = values + ((<usize>length * <usize>roundUp(headWidth, 8)) << 2);
+  const sums = scores + rowBytes * ROWS;
+  const queryRows = sums + 64;
+  const scoreRows = queryRows + 32;
+  const drawn = scoreRows + 32;
+  const statistics = load<usize>(args, 16) + (<usize>(unit * load<i32>(args, 32) + start) << 2);
   packPanels(load<usize>(args, 4) + offset, keys, length, headWidth, stride);
   packColumnPanels(load<usize>(args, 8) + offset, values, headWidth, length, stride);
-  for (let i = 0; i < length; i += 4) {
-    const height = min(4, length - i);
-    packBands(q + <usize>i * stride, band, height, headWidth, stride);
-    multiplyPanels(band, keys, headWidth, scores, rowBytes);
+  placeRows(scoreRows, scores, rowBytes, ROWS);
+  for (let i = 0; i < length; i += ROWS) {
+    const height = min(ROWS, length - i);
+    const at = <usize>i * stride;
+    placeRows(queryRows, load<usize>(args, 0) + offset + at, stride, height);
+    multiplyKeys(queryRows, keys, headWidth, scores, rowBytes);
     for (let r = 0; r < height; r++) {
       const row = scores + <usize>r * rowBytes;
-      store<f32>(statistics + (<usize>(i + r) << 2), softmaxRow(row, length, load<f32>(args, 60)));
-      if (threshold != 0) {
-        const draw = load<usize>(args, 24);
-        const index = decisionIndex(draw, unit, load<i32>(args, 40), places, start + i + r, start);
-        drop(row, row, length, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
-      }
+      const sum = sums + (<usize>r << 2);
+      const decisions = decisionsOf(args, unit, start, i + r, length, drawn);
+      const largest = exponentials(row, length, scale, decisions, load<i32>(args, 52), sum);
+      store<f32>(statistics + (<usize>(i + r) << 2), largest * scale);
     }
-    packBands(scores, band, 4, length, rowBytes);
-    multiplyHead(band, values, length, context + <usize>i * stride, stride, height, headWidth, scratch);
+    multiplyScores(scoreRows, values, length, context + at, stride, height, headWidth, scratch);
+    addLogarithms(sums, statistics + (<usize>i << 2), height);
+    for (let r = 0; r < height; r++) {
+      const factor = load<f32>(args, 56) / load<f32>(sums + (<usize>r << 2));
+      multiplyBy(factor, context + at + <usize>r * stride, headWidth);
+    }
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function roundUp(count: i32): i32 {
-  return (count + 7) & ~7;
+function roundUp(count: i32, to: i32): i32 {
+  return ((count + to - 1) / to) * to;
 }
 
-/** ((row · heads + head) · T + query) · T + key, rows counted over the whole batch. unit = row · heads + head of this part. */
-// @ts-ignore: decorator
-@inline
-function decisionIndex(draw: usize, unit: i32, heads: i32, places: i32, query: i32, key: i32): u64 {
-  const head = firstRowOf(draw) * <u64>heads + <u64>unit;
-  return (head * <u64>places + <u64>query) * <u64>places + <u64>key;
+/**
+ * Dropout's decisions about all keys of a query, drawn at `drawn`: those from
+ * ((row · heads + head) · T + query) · T + key on, rows counted over the whole batch; unit = row · heads + head of this
+ * part.
+ */
+function decisionsOf(args: usize, unit: i32, start: i32, query: i32, length: i32, drawn: usize): usize {
+  if (load<i32>(args, 52) == 0) return drawn;
+  const draw = load<usize>(args, 24);
+  const places = <u64>load<i32>(args, 32);
+  const head = firstRowOf(draw) * <u64>load<i32>(args, 40) + <u64>unit;
+  const first = (head * places + <u64>(start + query)) * places + <u64>start;
+  return drawRow(draw, load<u32>(args, 48), first, length, drawn);
 }
 
-/** A band times all panels (their number follows from rowBytes): out (4, L8). */
-function multiplyPanels(band: usize, panels: usize, depth: i32, out: usize, rowBytes: usize): void {
+/** Where six rows lie, `stride` bytes apart, for multiplyRows; of them `height` are there, and the last stands for the others. */
+function placeRows(rows: usize, from: usize, stride: usize, height: i32): void {
+  for (let r = 0; r < ROWS; r++) store<usize>(rows + (<usize>r << 2), from + <usize>min(r, height - 1) * stride);
+}
+
+/** Six rows times all panels of keys: rows of scores, rowBytes long. */
+function multiplyKeys(rows: usize, panels: usize, depth: i32, scores: usize, rowBytes: usize): void {
   for (let at: usize = 0; at < rowBytes; at += 32) {
-    multiplyTile(band, panels + at * <usize>depth, depth, 0, 0, out + at, rowBytes);
+    multiplyRows(rows, panels + at * <usize>depth, depth, scores + at, rowBytes);
   }
 }
 
-/** out (height, head width) = a band · panels (length, head width). */
-function multiplyHead(
-  band: usize, panels: usize, length: i32, out: usize, stride: usize, height: i32, headWidth: i32, scratch: usize,
+/** out (height, head width) = six rows of scores times panels `length` deep. */
+function multiplyScores(
+  rows: usize, panels: usize, length: i32, out: usize, stride: usize, height: i32, headWidth: i32, scratch: usize,
 ): void {
   for (let e = 0; e < headWidth; e += 8) {
-    const panel = panels + ((<usize>e * <usize>length) << 2);
-    multiplyRaggedTile(band, panel, length, out + (<usize>e << 2), stride, height, min(8, headWidth - e), scratch);
+    if (height == ROWS && e + 8 <= headWidth) {
+      multiplyRows(rows, panels, length, out, stride);
+    } else {
+      multiplyRows(rows, panels, length, scratch + SCRATCH_TILE, 32);
+      copyTile(scratch + SCRATCH_TILE, 32, out, stride, height, min(8, headWidth - e));
+    }
+    panels += <usize>length << 5;
+    out += 32;
   }
 }
 
-/** Scores → probabilities, in place; returns the logarithm of the softmax's denominator of scaled scores. */
-function softmaxRow(row: usize, count: i32, scale: f32): f32 {
-  let largest: f32 = -Infinity;
-  let i = 0;
-  if (count >= 4) {
-    let most = v128.load(row);
-    for (i = 4; i + 4 <= count; i += 4) most = f32x4.pmax(most, v128.load(row + (<usize>i << 2)));
-    largest = max(
-      max(f32x4.extract_lane(most, 0), f32x4.extract_lane(most, 1)),
-      max(f32x4.extract_lane(most, 2), f32x4.extract_lane(most, 3)),
-    );
+/**
+ * C (6, 8) = six rows, by their addresses, times a panel, both `depth` deep. As multiplySix in registers and instructions:
+ * addresses come from memory because the compiler would compute others again in the loop, and the loop is not nested
+ * because it would be unrolled and spill.
+ */
+function multiplyRows(rows: usize, b: usize, depth: i32, to: usize, toStride: usize): void {
+  const a0 = load<usize>(rows);
+  const a1 = load<usize>(rows, 4);
+  const a2 = load<usize>(rows, 8);
+  const a3 = load<usize>(rows, 12);
+  const a4 = load<usize>(rows, 16);
+  const a5 = load<usize>(rows, 20);
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  let c40 = c00;
+  let c41 = c00;
+  let c50 = c00;
+  let c51 = c00;
+  const end = <usize>depth << 2;
+  for (let k: usize = 0; k < end; k += 4) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    let x = v128.load32_splat(a0 + k);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    x = v128.load32_splat(a1 + k);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    x = v128.load32_splat(a2 + k);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    x = v128.load32_splat(a3 + k);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    x = v128.load32_splat(a4 + k);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    x = v128.load32_splat(a5 + k);
+    c50 = madd(x, b0, c50);
+    c51 = madd(x, b1, c51);
+    b += 32;
   }
-  for (; i < count; i++) largest = max(largest, load<f32>(row + (<usize>i << 2)));
-  const shift = f32x4.splat(-largest * scale);
-  const scales = f32x4.splat(scale);
-  let sums = f32x4.splat(0);
-  for (i = 0; i + 4 <= count; i += 4) {
-    const at = row + (<usize>i << 2);
-    const e = exp4(madd(v128.load(at), scales, shift));
-    v128.store(at, e);
-    sums = f32x4.add(sums, e);
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  to += toStride;
+  v128.store(to, c10);
+  v128.store(to, c11, 16);
+  to += toStride;
+  v128.store(to, c20);
+  v128.store(to, c21, 16);
+  to += toStride;
+  v128.store(to, c30);
+  v128.store(to, c31, 16);
+  to += toStride;
+  v128.store(to, c40);
+  v128.store(to, c41, 16);
+  to += toStride;
+  v128.store(to, c50);
+  v128.store(to, c51, 16);
+}
+
+/**
+ * A row of scores → exponentials of what they are below the largest, scaled, and 0 where dropped. Stores the sum of those
+ * before dropping and returns the largest score.
+ */
+function exponentials(row: usize, count: i32, scale: f32, decisions: usize, threshold: i32, sum: usize): f32 {
+  const bytes = <usize>roundUp(count, 8) << 2;
+  // Columns beyond the last key: their 2⁻¹²⁶ is nothing beside a sum of at least 1.
+  for (let at = <usize>count << 2; at < bytes; at += 4) store<f32>(row + at, -Infinity);
+  let most0 = v128.load(row);
+  let most1 = v128.load(row, 16);
+  for (let at: usize = 32; at < bytes; at += 32) {
+    most0 = f32x4.pmax(most0, v128.load(row + at));
+    most1 = f32x4.pmax(most1, v128.load(row + at, 16));
   }
-  let sum = sumLanes(sums);
-  for (; i < count; i++) {
-    const at = row + (<usize>i << 2);
-    const e = f32x4.extract_lane(exp4(madd(f32x4.splat(load<f32>(at)), scales, shift)), 0);
-    store<f32>(at, e);
-    sum += e;
+  const pairs = f32x4.pmax(most0, most1);
+  const halves = f32x4.pmax(pairs, v128.shuffle<i32>(pairs, pairs, 2, 3, 0, 1));
+  const most = f32x4.pmax(halves, v128.shuffle<i32>(halves, halves, 1, 0, 3, 2));
+  const scales = f32x4.splat(scale * LOG2_E);
+  const shift = f32x4.mul(f32x4.neg(most), scales);
+  const limit = i16x8.splat(<i16>threshold);
+  let sums0 = f32x4.splat(0);
+  let sums1 = sums0;
+  let at: usize = 0;
+  do {
+    const kept = i16x8.ge_u(v128.load(decisions + (at >> 1)), limit);
+    const e0 = power4(madd(v128.load(row + at), scales, shift));
+    const e1 = power4(madd(v128.load(row + at, 16), scales, shift));
+    sums0 = f32x4.add(sums0, e0);
+    sums1 = f32x4.add(sums1, e1);
+    v128.store(row + at, v128.and(e0, i32x4.extend_low_i16x8_s(kept)));
+    v128.store(row + at, v128.and(e1, i32x4.extend_high_i16x8_s(kept)), 16);
+    at += 32;
+  } while (at < bytes);
+  store<f32>(sum, sumLanes(f32x4.add(sums0, sums1)));
+  return f32x4.extract_lane(most, 0);
+}
+
+/** statistics += ln of six sums, of which `count` are there. */
+function addLogarithms(sums: usize, statistics: usize, count: i32): void {
+  v128.store(sums + 32, log4(v128.load(sums)));
+  v128.store(sums + 32, log4(v128.load(sums, 16)), 16);
+  for (let at: usize = 0; at < <usize>count << 2; at += 4) {
+    store<f32>(statistics + at, load<f32>(statistics + at) + load<f32>(sums + at, 32));
   }
-  const inverse = <f32>1.0 / sum;
-  for (i = 0; i + 4 <= count; i += 4) {
-    const at = row + (<usize>i << 2);
-    v128.store(at, f32x4.mul(v128.load(at), f32x4.splat(inverse)));
+}
+
+/** x ← x · factor. */
+function multiplyBy(factor: f32, x: usize, count: i32): void {
+  const end = x + (<usize>count << 2);
+  const whole = end - 32;
+  const factors = f32x4.splat(factor);
+  for (; x <= whole; x += 32) {
+    v128.store(x, f32x4.mul(v128.load(x), factors));
+    v128.store(x, f32x4.mul(v128.load(x, 16), factors), 16);
   }
-  for (; i < count; i++) {
-    const at = row + (<usize>i << 2);
-    store<f32>(at, load<f32>(at) * inverse);
-  }
-  return largest * scale + f32x4.extract_lane(log4(f32x4.splat(sum)), 0);
+  for (; x < end; x += 4) store<f32>(x, load<f32>(x) * factor);
 }
 
 /**
@@ -185,70 +303,120 @@ export function attentionGradient(args: usize, threads: i32, scratch: usize): vo
 function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, length: i32, scratch: usize): void {
   const q = load<usize>(args, 0) + offset;
   const k = load<usize>(args, 4) + offset;
-  const v = load<usize>(args, 8) + offset;
   const dContext = load<usize>(args, 68) + offset;
-  const places = load<i32>(args, 32);
   const headWidth = load<i32>(args, 44);
   const stride = <usize>(load<i32>(args, 40) * headWidth) << 2;
-  const threshold = load<i32>(args, 52);
-  const rowBytes = <usize>roundUp(length) << 2;
-  const transposedBytes = rowBytes * <usize>headWidth;
-  const panelBytes = (<usize>length * <usize>roundUp(headWidth)) << 2;
-  const bandBytes = <usize>length << 4;
+  const dropoutScale = load<f32>(args, 56);
+  const scale = load<f32>(args, 60);
+  const rowBytes = <usize>roundUp(length, 8) << 2;
+  const columnBytes = <usize>roundUp(headWidth, ROWS) << 2;
+  /** An odd number of rows: panels would else push each other out of the first cache. */
+  const panelBytes = <usize>(length | 1) << 5;
   const keysTransposed = scratch + SCRATCH_WORK;
-  const valuesTransposed = keysTransposed + transposedBytes;
-  const keys = valuesTransposed + transposedBytes;
-  const queries = keys + panelBytes;
-  const dContexts = queries + panelBytes;
-  const dScoreBands = dContexts + panelBytes;
-  const probabilityBands = dScoreBands + rowBytes * <usize>length;
-  const scores = probabilityBands + rowBytes * <usize>length;
-  const dScores = scores + (rowBytes << 2);
-  const factors = dScores + (rowBytes << 2);
-  const ones = factors + rowBytes;
-  const band = ones + rowBytes;
-  const statistics = load<usize>(args, 16) + (<usize>(unit * places + start) << 2);
-  for (let at: usize = 0; at < rowBytes; at += 4) {
-    store<f32>(ones + at, 1);
-    store<f32>(factors + at, 1);
-  }
+  const valuesTransposed = keysTransposed + rowBytes * <usize>headWidth;
+  const keys = valuesTransposed + rowBytes * <usize>headWidth;
+  const queryColumns = keys + ((<usize>length * <usize>roundUp(headWidth, 8)) << 2);
+  const dContextColumns = queryColumns + columnBytes * <usize>length;
+  const probabilities = dContextColumns + columnBytes * <usize>length;
+  const dScores = probabilities + (rowBytes >> 5) * panelBytes;
+  const rows = dScores + (rowBytes >> 5) * panelBytes;
+  const dRows = rows + rowBytes * ROWS;
+  const results = dRows + rowBytes * ROWS;
+  const queryRows = results + (columnBytes << 3);
+  const dContextRows = queryRows + 32;
+  const scoreRows = dContextRows + 32;
+  const drawn = scoreRows + 32;
+  const statistics = load<usize>(args, 16) + (<usize>(unit * load<i32>(args, 32) + start) << 2);
   packPanels(k, keysTransposed, length, headWidth, stride);
-  packPanels(v, valuesTransposed, length, headWidth, stride);
+  packPanels(load<usize>(args, 8) + offset, valuesTransposed, length, headWidth, stride);
   packColumnPanels(k, keys, headWidth, length, stride);
-  packColumnPanels(q, queries, headWidth, length, stride);
-  packColumnPanels(dContext, dContexts, headWidth, length, stride);
-  for (let i = 0; i < length; i += 4) {
-    const height = min(4, length - i);
+  packColumns(q, queryColumns, headWidth, length, stride);
+  packColumns(dContext, dContextColumns, headWidth, length, stride);
+  placeRows(scoreRows, dRows, rowBytes, ROWS);
+  for (let i = 0; i < length; i += ROWS) {
+    const height = min(ROWS, length - i);
     const at = <usize>i * stride;
-    packBands(q + at, band, height, headWidth, stride);
-    multiplyPanels(band, keysTransposed, headWidth, scores, rowBytes);
-    packBands(dContext + at, band, height, headWidth, stride);
-    multiplyPanels(band, valuesTransposed, headWidth, dScores, rowBytes);
+    placeRows(queryRows, q + at, stride, height);
+    placeRows(dContextRows, dContext + at, stride, height);
+    multiplyKeys(queryRows, keysTransposed, headWidth, rows, rowBytes);
+    multiplyKeys(dContextRows, valuesTransposed, headWidth, dRows, rowBytes);
     for (let r = 0; r < height; r++) {
-      if (threshold != 0) {
-        const draw = load<usize>(args, 24);
-        const index = decisionIndex(draw, unit, load<i32>(args, 40), places, start + i + r, start);
-        drop(ones, factors, length, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
-      }
       const rowAt = at + <usize>r * stride;
-      scoreGradientRow(
-        scores + <usize>r * rowBytes, dScores + <usize>r * rowBytes, factors, length, load<f32>(args, 60),
+      const inPanel = <usize>(i + r) << 5;
+      scoreGradients(
+        rows + <usize>r * rowBytes, dRows + <usize>r * rowBytes, rowBytes, scale, dropoutScale,
         load<f32>(statistics + (<usize>(i + r) << 2)),
         dot(dContext + rowAt, load<usize>(args, 12) + offset + rowAt, headWidth),
-        probabilityBands + (<usize>(i + r) << 4), dScoreBands + (<usize>(i + r) << 4), bandBytes,
+        decisionsOf(args, unit, start, i + r, length, drawn), load<i32>(args, 52),
+        probabilities + inPanel, dScores + inPanel, panelBytes,
       );
     }
-    packBands(dScores, band, 4, length, rowBytes);
-    multiplyHead(band, keys, length, load<usize>(args, 72) + offset + at, stride, height, headWidth, scratch);
+    multiplyScores(scoreRows, keys, length, load<usize>(args, 72) + offset + at, stride, height, headWidth, scratch);
   }
-  for (let j = 0; j < length; j += 4) {
-    const height = min(4, length - j);
+  for (let j = 0; j < length; j += 8) {
     const at = offset + <usize>j * stride;
-    const bandAt = <usize>(j >> 2) * bandBytes;
-    multiplyHead(dScoreBands + bandAt, queries, length, load<usize>(args, 76) + at, stride, height, headWidth, scratch);
-    multiplyHead(
-      probabilityBands + bandAt, dContexts, length, load<usize>(args, 80) + at, stride, height, headWidth, scratch,
-    );
+    const panel = (<usize>j >> 3) * panelBytes;
+    const width = min(8, length - j);
+    multiplyColumns(queryColumns, dScores + panel, length, results, headWidth);
+    storeTransposed(results, load<usize>(args, 76) + at, headWidth, width, stride, 1);
+    multiplyColumns(dContextColumns, probabilities + panel, length, results, headWidth);
+    storeTransposed(results, load<usize>(args, 80) + at, headWidth, width, stride, dropoutScale);
+  }
+}
+
+/** out [head width][8] = bands of six columns · a panel, both `length` deep. */
+function multiplyColumns(bands: usize, panel: usize, length: i32, out: usize, headWidth: i32): void {
+  for (let e = 0; e < headWidth; e += ROWS) {
+    multiplySix(bands, panel, length, 0, 0, out, 32);
+    bands += <usize>length * (ROWS * 4);
+    out += ROWS * 32;
+  }
+}
+
+/** out[column][row] = from[row][8] · factor, `columns` of the eight. */
+function storeTransposed(from: usize, out: usize, rows: i32, columns: i32, stride: usize, factor: f32): void {
+  const factors = f32x4.splat(factor);
+  let row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    let half = from;
+    let to = out;
+    let column = 0;
+    for (; column + 4 <= columns; column += 4) {
+      const a = f32x4.mul(v128.load(half), factors);
+      const b = f32x4.mul(v128.load(half, 32), factors);
+      const c = f32x4.mul(v128.load(half, 64), factors);
+      const d = f32x4.mul(v128.load(half, 96), factors);
+      const abLow = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
+      const cdLow = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
+      const abHigh = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
+      const cdHigh = v128.shuffle<i32>(c, d, 2, 6, 3, 7);
+      v128.store(to, v128.shuffle<i64>(abLow, cdLow, 0, 2));
+      to += stride;
+      v128.store(to, v128.shuffle<i64>(abLow, cdLow, 1, 3));
+      to += stride;
+      v128.store(to, v128.shuffle<i64>(abHigh, cdHigh, 0, 2));
+      to += stride;
+      v128.store(to, v128.shuffle<i64>(abHigh, cdHigh, 1, 3));
+      to += stride;
+      half += 16;
+    }
+    for (; column < columns; column++) {
+      store<f32>(to, load<f32>(half) * factor);
+      store<f32>(to, load<f32>(half, 32) * factor, 4);
+      store<f32>(to, load<f32>(half, 64) * factor, 8);
+      store<f32>(to, load<f32>(half, 96) * factor, 12);
+      half += 4;
+      to += stride;
+    }
+    from += 128;
+    out += 16;
+  }
+  for (; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      store<f32>(out + <usize>column * stride, load<f32>(from + (<usize>column << 2)) * factor);
+    }
+    from += 32;
+    out += 4;
   }
 }
 
@@ -268,27 +436,38 @@ function dot(x: usize, y: usize, count: i32): f32 {
 }
 
 /**
- * One query: scores and gradients of the probabilities (times their factors) → gradients of the scores, in place and as
- * this query's step of the bands by key; probability · factor only there. Columns beyond `count` are up to a band's end
- * and meet rows that nobody stores.
+ * One query. Scores → probabilities, 0 where dropped, in its row of the panels; d, gradients of the probabilities before
+ * dropping → gradients of the scores, in place and in the panels. shared: Σ probability · d · factor. Columns beyond the
+ * last key meet rows that nobody stores.
  */
-function scoreGradientRow(
-  scores: usize, d: usize, factors: usize, count: i32, scale: f32, logSumExp: f32, shared: f32,
-  probabilityBand: usize, dScoreBand: usize, bandBytes: usize,
+function scoreGradients(
+  scores: usize, d: usize, bytes: usize, scale: f32, dropoutScale: f32, logSumExp: f32, shared: f32, decisions: usize,
+  threshold: i32, probabilities: usize, dScores: usize, panelBytes: usize,
 ): void {
-  const scales = f32x4.splat(scale);
-  const shift = f32x4.splat(-logSumExp);
-  const mean = f32x4.splat(shared);
-  for (let i = 0; i < count; i += 4) {
-    const at = <usize>i << 2;
-    const probability = exp4(madd(v128.load(scores + at), scales, shift));
-    const factor = v128.load(factors + at);
-    const change = f32x4.sub(f32x4.mul(v128.load(d + at), factor), mean);
-    const dScore = f32x4.mul(f32x4.mul(probability, change), scales);
-    v128.store(d + at, dScore);
-    v128.store(dScoreBand, dScore);
-    v128.store(probabilityBand, f32x4.mul(probability, factor));
-    dScoreBand += bandBytes;
-    probabilityBand += bandBytes;
-  }
+  const scales = f32x4.splat(scale * LOG2_E);
+  const shift = f32x4.splat(-logSumExp * LOG2_E);
+  const factors = f32x4.splat(scale * dropoutScale);
+  const mean = f32x4.splat(-shared * scale);
+  const limit = i16x8.splat(<i16>threshold);
+  let at: usize = 0;
+  do {
+    const kept = i16x8.ge_u(v128.load(decisions + (at >> 1)), limit);
+    const kept0 = i32x4.extend_low_i16x8_s(kept);
+    const kept1 = i32x4.extend_high_i16x8_s(kept);
+    const probability0 = power4(madd(v128.load(scores + at), scales, shift));
+    const probability1 = power4(madd(v128.load(scores + at, 16), scales, shift));
+    const change0 = madd(v128.and(v128.load(d + at), kept0), factors, mean);
+    const change1 = madd(v128.and(v128.load(d + at, 16), kept1), factors, mean);
+    const dScore0 = f32x4.mul(probability0, change0);
+    const dScore1 = f32x4.mul(probability1, change1);
+    v128.store(probabilities, v128.and(probability0, kept0));
+    v128.store(probabilities, v128.and(probability1, kept1), 16);
+    v128.store(d + at, dScore0);
+    v128.store(d + at, dScore1, 16);
+    v128.store(dScores, dScore0);
+    v128.store(dScores, dScore1, 16);
+    probabilities += panelBytes;
+    dScores += panelBytes;
+    at += 32;
+  } while (at < bytes);
 }

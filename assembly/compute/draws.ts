@@ -75,3 +75,21 @@ export function drop(
     }
   }
 }
+
+/**
+ * The decisions [first, first + count) at out, 16 bits each, with up to 63 others on either side of them. Returns where
+ * the first stands. They come 64 at a time, and none of scratch.
+ */
+export function drawRow(draw: usize, stream: u32, first: u64, count: i32, out: usize): usize {
+  const seedLow = load<u32>(draw);
+  const seedHigh = load<u32>(draw, 4);
+  const step = load<u32>(draw, 8);
+  const at = out + (<usize>(first & 63) << 1);
+  const end = at + (<usize>count << 1);
+  let counter = first >> 6 << 3;
+  for (; out < end; out += 128) {
+    philoxBlock(out, seedLow, seedHigh, counter, step, stream);
+    counter += 8;
+  }
+  return at;
+}

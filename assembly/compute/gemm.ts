@@ -269,18 +269,11 @@ function packTwoTransposed(from: usize, out: usize, rows: i32, depth: i32, strid
   }
 }
 
-/** Rows side by side in bands of four: out[m / 4][k][4] = from[m][k], zeros beyond the last. */
-export function packBands(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
-  for (let m = 0; m < rows; m += 4) {
-    packFourTransposed(from + <usize>m * stride, out + <usize>m * (<usize>depth << 2), 16, rows - m, depth, stride);
-  }
-}
-
 /**
  * The columns of a tile in bands of six: out[m / 6][k][6] = from[k][m]. Eight rows at a time, since bands lie pages
  * apart and would push each other out of the cache line by line.
  */
-function packColumns(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
+export function packColumns(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
   const bandBytes = <usize>depth * (BAND * 4);
   for (let k0 = 0; k0 < depth; k0 += 8) {
     const bytes = <usize>min(8, depth - k0) * (BAND * 4);
@@ -309,18 +302,6 @@ export function packColumnPanels(from: usize, out: usize, columns: i32, depth: i
       out += 32;
       source += stride;
     }
-  }
-}
-
-/** As multiplyTile, for a tile that may be ragged: only height × width of it is stored. */
-export function multiplyRaggedTile(
-  a: usize, b: usize, depth: i32, to: usize, toStride: usize, height: i32, width: i32, scratch: usize,
-): void {
-  if (height == 4 && width == 8) {
-    multiplyTile(a, b, depth, 0, 0, to, toStride);
-  } else {
-    multiplyTile(a, b, depth, 0, 0, scratch + SCRATCH_TILE, 32);
-    copyTile(scratch + SCRATCH_TILE, 32, to, toStride, height, width);
   }
 }
 
@@ -361,64 +342,8 @@ export function activate(x: usize, y: usize, count: i32, activation: i32, table:
   }
 }
 
-/** C (4, 8) = start + a band · a panel, both `depth` steps long. from: start, 0 for zeros; strides in bytes. */
-export function multiplyTile(
-  a: usize, b: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
-): void {
-  let c00 = f32x4.splat(0);
-  let c01 = c00;
-  let c10 = c00;
-  let c11 = c00;
-  let c20 = c00;
-  let c21 = c00;
-  let c30 = c00;
-  let c31 = c00;
-  if (from != 0) {
-    c00 = v128.load(from);
-    c01 = v128.load(from, 16);
-    from += fromStride;
-    c10 = v128.load(from);
-    c11 = v128.load(from, 16);
-    from += fromStride;
-    c20 = v128.load(from);
-    c21 = v128.load(from, 16);
-    from += fromStride;
-    c30 = v128.load(from);
-    c31 = v128.load(from, 16);
-  }
-  const end = b + (<usize>depth << 5);
-  for (; b < end; b += 32) {
-    const b0 = v128.load(b);
-    const b1 = v128.load(b, 16);
-    let x = v128.load32_splat(a);
-    c00 = madd(x, b0, c00);
-    c01 = madd(x, b1, c01);
-    x = v128.load32_splat(a, 4);
-    c10 = madd(x, b0, c10);
-    c11 = madd(x, b1, c11);
-    x = v128.load32_splat(a, 8);
-    c20 = madd(x, b0, c20);
-    c21 = madd(x, b1, c21);
-    x = v128.load32_splat(a, 12);
-    c30 = madd(x, b0, c30);
-    c31 = madd(x, b1, c31);
-    a += 16;
-  }
-  v128.store(to, c00);
-  v128.store(to, c01, 16);
-  to += toStride;
-  v128.store(to, c10);
-  v128.store(to, c11, 16);
-  to += toStride;
-  v128.store(to, c20);
-  v128.store(to, c21, 16);
-  to += toStride;
-  v128.store(to, c30);
-  v128.store(to, c31, 16);
-}
-
 /** C (6, 8) = start + a band · a panel, both `depth` steps long. from: start, 0 for zeros; strides in bytes. */
-function multiplySix(
+export function multiplySix(
   a: usize, b: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
 ): void {
   let c00 = f32x4.splat(0);

@@ -37,8 +37,8 @@ for (const build of ['simd', 'relaxed-simd']) {
       new Uint32Array(memory.buffer, words, chunk).forEach((_, i, all) => {
         all[i] = (first + i) | (i << 23);
       });
-      apply(10, words, noise, chunk, 64);
-      apply(11, words, bounds, chunk, 64);
+      apply(11, words, noise, chunk, 64);
+      apply(12, words, bounds, chunk, 64);
       const [is, atMost] = [view(noise), view(bounds)];
       for (let i = 0; i < chunk; i++) {
         if (!(is[i] <= atMost[i])) assert.fail(`${is[i]} of ${first + i} is above ${atMost[i]}`);

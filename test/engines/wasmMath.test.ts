@@ -84,6 +84,7 @@ const functions: {
     exact: (x) => Math.log1p(x - 1 + 1e-9),
     bound: (_, y) => 2 * ulp(y),
   },
+  { name: '2ˣ', low: -126, high: 1, exact: (x) => 2 ** x, bound: (_, y) => 2 * ulp(y) },
 ];
 
 for (const build of ['simd', 'relaxed-simd']) {

@@ -10,9 +10,10 @@ import { dropoutArguments } from './dropout.js';
 export function writeAttention({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const [q, k, v, lengths, draw] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
-  const { places, paddedPlaces, headWidth, paddedWidth } = shape;
-  const band = 4 * Math.max(paddedPlaces, headWidth);
-  tape.needScratch(4 * (paddedPlaces * (headWidth + 4) + places * paddedWidth + band));
+  const { places, headWidth } = shape;
+  const [places8, width8] = [roundUp(places, 8), roundUp(headWidth, 8)];
+  const decisions = places8 / 2 + 64;
+  tape.needScratch(4 * (places8 * headWidth + places * width8 + 6 * places8 + 32 + decisions));
   tape.put(Opcode.Attention, [
     ...[q, k, v].map(reads),
     ...outputs.map(writes),
@@ -28,9 +29,13 @@ export function writeAttention({ tape, inputTypes, inputs, outputs, attributes, 
 export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const [q, k, v, context, logSumExp, lengths, draw, dContext] = inputs;
   const shape = shapeOf(inputTypes[0].shape, Number(attributes.heads));
-  const { places, paddedPlaces, headWidth, paddedWidth } = shape;
-  const band = 4 * Math.max(paddedPlaces, headWidth);
-  tape.needScratch(4 * (paddedPlaces * (2 * headWidth + 2 * places + 10) + 3 * places * paddedWidth + band));
+  const { places, headWidth } = shape;
+  const [places8, width8] = [roundUp(places, 8), roundUp(headWidth, 8)];
+  const decisions = places8 / 2 + 64;
+  const width6 = roundUp(headWidth, 6);
+  const heads = 2 * places8 * headWidth + places * (width8 + 2 * width6);
+  const scores = 2 * places8 * (places | 1) + 12 * places8;
+  tape.needScratch(4 * (heads + scores + 8 * width6 + 32 + decisions));
   tape.put(Opcode.AttentionGradient, [
     ...[q, k, v, context, logSumExp, lengths, draw].map(reads),
     ...sizesOf(shape, inputTypes[5].shape[1]),
@@ -45,17 +50,16 @@ export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attr
 interface HeadShape {
   readonly rows: number;
   readonly places: number;
-  /** Places rounded up to a panel of eight. */
-  readonly paddedPlaces: number;
   readonly heads: number;
   readonly headWidth: number;
-  readonly paddedWidth: number;
 }
 
 function shapeOf([rows, places, width]: readonly number[], heads: number): HeadShape {
-  const roundUp = (count: number) => Math.ceil(count / 8) * 8;
-  const headWidth = width / heads;
-  return { rows, places, paddedPlaces: roundUp(places), heads, headWidth, paddedWidth: roundUp(headWidth) };
+  return { rows, places, heads, headWidth: width / heads };
+}
+
+function roundUp(count: number, to: number): number {
+  return Math.ceil(count / to) * to;
 }
 
 function sizesOf({ rows, places, heads, headWidth }: HeadShape, segments: number): Argument[] {
