@@ -1,17 +1,13 @@
 /**
- * Layer normalisation and its gradients: a row at a time where a row is normalised, a strip of columns at a time where
- * rows are summed, so that every sum has one owner and one order.
+ * Layer normalisation and its gradients, a row at a time. Where rows are summed each block of them has a sum of its own,
+ * and whoever is done last adds these in their order: memory is read from end to end, and no sum depends on the threads.
+ * Sums of sums also keep rounding at the level of its square root.
  */
 import { drop, firstRowOf } from './draws';
 import { madd, sumLanes } from './math';
+import { Block } from './opcodes';
 import { originOf } from './packing';
 import { firstUnit, unitsOf } from './shares';
-
-/** Columns that one unit of a sum over rows owns: a cache line. */
-const STRIP: i32 = 16;
-
-/** Rows that are added up before they join the total: keeps rounding at the level of its square root. */
-const ROW_BLOCK: i32 = 128;
 
 /** x, gamma, beta, y, mean, inverse, rows, width, epsilon (f32). */
 export function layerNorm(args: usize, thread: i32, threads: i32): void {
@@ -62,11 +58,15 @@ export function addNorm(args: usize, thread: i32, threads: i32, scratch: usize):
   }
 }
 
+/** sum = x + residual. */
 function addRow(x: usize, residual: usize, sum: usize, width: i32): void {
   let i = 0;
-  for (; i + 4 <= width; i += 4) {
+  for (; i + 8 <= width; i += 8) {
     const at = <usize>i << 2;
-    v128.store(sum + at, f32x4.add(v128.load(residual + at), v128.load(x + at)));
+    const low = f32x4.add(v128.load(residual + at), v128.load(x + at));
+    const high = f32x4.add(v128.load(residual + at, 16), v128.load(x + at, 16));
+    v128.store(sum + at, low);
+    v128.store(sum + at, high, 16);
   }
   for (; i < width; i++) {
     const at = <usize>i << 2;
@@ -162,145 +162,136 @@ export function layerNormGradient(args: usize, thread: i32, threads: i32): void 
   }
 }
 
-/** dy, x, mean, inverse, previous dγ or 0, previous dβ or 0, dγ, dβ, rows, width. */
+/**
+ * dy, x, mean, inverse, previous dγ or 0, previous dβ or 0, dγ, dβ, rows, width, partial sums: dγ's, then dβ's, blocks
+ * done (0).
+ */
 export function layerNormParameterGradient(args: usize, thread: i32, threads: i32): void {
+  const dy = load<usize>(args, 0);
+  const x = load<usize>(args, 4);
+  const mean = load<usize>(args, 8);
+  const inverse = load<usize>(args, 12);
+  const rows = load<i32>(args, 32);
   const width = load<i32>(args, 36);
-  const units = unitsOf(width, STRIP);
-  const last = firstUnit(units, thread + 1, threads);
-  for (let unit = firstUnit(units, thread, threads); unit < last; unit++) {
-    const end = min(width, (unit + 1) * STRIP);
-    let column = unit * STRIP;
-    if (column + STRIP <= end) {
-      normColumns(args, column, 4);
-    } else {
-      for (; column + 4 <= end; column += 4) normColumns(args, column, 1);
-      for (; column < end; column++) normColumn(args, column);
+  const gammas = load<usize>(args, 40);
+  const bytes = <usize>width << 2;
+  const blocks = blocksOf(rows);
+  const betas = gammas + <usize>blocks * bytes;
+  const last = firstUnit(blocks, thread + 1, threads);
+  for (let block = firstUnit(blocks, thread, threads); block < last; block++) {
+    const gamma = gammas + <usize>block * bytes;
+    const beta = betas + <usize>block * bytes;
+    memory.fill(gamma, 0, bytes);
+    memory.fill(beta, 0, bytes);
+    const end = min(rows, (block + 1) * Block.Rows);
+    for (let row = block * Block.Rows; row < end; row++) {
+      const at = <usize>row * bytes;
+      const stat = <usize>row << 2;
+      addNormal(dy + at, x + at, load<f32>(mean + stat), load<f32>(inverse + stat), gamma, beta, width);
+    }
+    if (isLastDone(args + 44, blocks)) {
+      sumBlocks(gammas, blocks, load<usize>(args, 16), load<usize>(args, 24), width);
+      sumBlocks(betas, blocks, load<usize>(args, 20), load<usize>(args, 28), width);
     }
   }
 }
 
-/** Four columns, or four times four. */
-function normColumns(args: usize, column: i32, vectors: i32): void {
-  const rows = load<i32>(args, 32);
-  const bytes = <usize>load<i32>(args, 36) << 2;
-  const offset = <usize>column << 2;
-  const mean = load<usize>(args, 8);
-  const inverse = load<usize>(args, 12);
-  for (let v = 0; v < vectors; v++) {
-    const at = offset + (<usize>v << 4);
-    let dy = load<usize>(args, 0) + at;
-    let x = load<usize>(args, 4) + at;
-    let gamma = startOf(load<usize>(args, 16), at);
-    let beta = startOf(load<usize>(args, 20), at);
-    for (let row0 = 0; row0 < rows; row0 += ROW_BLOCK) {
-      const row1 = min(rows, row0 + ROW_BLOCK);
-      let blockGamma = f32x4.splat(0);
-      let blockBeta = f32x4.splat(0);
-      for (let row = row0; row < row1; row++) {
-        const g = v128.load(dy);
-        const normal = f32x4.mul(
-          f32x4.sub(v128.load(x), v128.load32_splat(mean + (<usize>row << 2))),
-          v128.load32_splat(inverse + (<usize>row << 2)),
-        );
-        blockGamma = madd(g, normal, blockGamma);
-        blockBeta = f32x4.add(blockBeta, g);
-        dy += bytes;
-        x += bytes;
-      }
-      gamma = f32x4.add(gamma, blockGamma);
-      beta = f32x4.add(beta, blockBeta);
-    }
-    v128.store(load<usize>(args, 24) + at, gamma);
-    v128.store(load<usize>(args, 28) + at, beta);
+/** One row: gamma += dy x̂, beta += dy. */
+function addNormal(dy: usize, x: usize, mean: f32, inverse: f32, gamma: usize, beta: usize, width: i32): void {
+  const means = f32x4.splat(mean);
+  const inverses = f32x4.splat(inverse);
+  let i = 0;
+  for (; i + 8 <= width; i += 8) {
+    const at = <usize>i << 2;
+    const low = v128.load(dy + at);
+    const high = v128.load(dy + at, 16);
+    const normalLow = f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses);
+    const normalHigh = f32x4.mul(f32x4.sub(v128.load(x + at, 16), means), inverses);
+    v128.store(gamma + at, madd(low, normalLow, v128.load(gamma + at)));
+    v128.store(gamma + at, madd(high, normalHigh, v128.load(gamma + at, 16)), 16);
+    v128.store(beta + at, f32x4.add(v128.load(beta + at), low));
+    v128.store(beta + at, f32x4.add(v128.load(beta + at, 16), high), 16);
+  }
+  for (; i < width; i++) {
+    const at = <usize>i << 2;
+    const g = load<f32>(dy + at);
+    store<f32>(gamma + at, load<f32>(gamma + at) + g * ((load<f32>(x + at) - mean) * inverse));
+    store<f32>(beta + at, load<f32>(beta + at) + g);
+  }
+}
+
+/** dy, previous or 0, dBias, rows, width, partial sums, blocks done (0): sums over rows. */
+export function biasGradient(args: usize, thread: i32, threads: i32): void {
+  const dy = load<usize>(args, 0);
+  const rows = load<i32>(args, 12);
+  const width = load<i32>(args, 16);
+  const partial = load<usize>(args, 20);
+  const bytes = <usize>width << 2;
+  const blocks = blocksOf(rows);
+  const last = firstUnit(blocks, thread + 1, threads);
+  for (let block = firstUnit(blocks, thread, threads); block < last; block++) {
+    const first = block * Block.Rows;
+    const sums = partial + <usize>block * bytes;
+    memory.fill(sums, 0, bytes);
+    addRows(dy + <usize>first * bytes, sums, min<i32>(Block.Rows, rows - first), width);
+    if (isLastDone(args + 24, blocks)) sumBlocks(partial, blocks, load<usize>(args, 4), load<usize>(args, 8), width);
+  }
+}
+
+/** Blocks of rows: one also where there are no rows, since what is summed up is written then too. */
+// @ts-ignore: decorator
+@inline
+function blocksOf(rows: i32): i32 {
+  return max(1, unitsOf(rows, Block.Rows));
+}
+
+/** Whether with this block all are done; the count stands at 0 again then. */
+function isLastDone(done: usize, blocks: i32): bool {
+  if (atomic.add<i32>(done, 1) < blocks - 1) return false;
+  atomic.store<i32>(done, 0);
+  return true;
+}
+
+/** sum = previous, if there is one, + all partial sums, in their order. sum may be previous. */
+function sumBlocks(partial: usize, blocks: i32, previous: usize, sum: usize, width: i32): void {
+  const bytes = <usize>width << 2;
+  if (previous == 0) memory.fill(sum, 0, bytes);
+  else if (previous != sum) memory.copy(sum, previous, bytes);
+  addRows(partial, sum, blocks, width);
+}
+
+/** sums += each of `rows` rows, four at a time. */
+function addRows(x: usize, sums: usize, rows: i32, width: i32): void {
+  const bytes = <usize>width << 2;
+  let row = 0;
+  for (; row + 4 <= rows; row += 4) {
+    addFourRows(x, x + bytes, x + 2 * bytes, x + 3 * bytes, sums, width);
+    x += 4 * bytes;
+  }
+  for (; row < rows; row++) {
+    addRow(x, sums, sums, width);
+    x += bytes;
+  }
+}
+
+function addFourRows(a: usize, b: usize, c: usize, d: usize, sums: usize, width: i32): void {
+  let i = 0;
+  for (; i + 8 <= width; i += 8) {
+    const at = <usize>i << 2;
+    const low = addFour(v128.load(a + at), v128.load(b + at), v128.load(c + at), v128.load(d + at));
+    const high = addFour(v128.load(a + at, 16), v128.load(b + at, 16), v128.load(c + at, 16), v128.load(d + at, 16));
+    v128.store(sums + at, f32x4.add(v128.load(sums + at), low));
+    v128.store(sums + at, f32x4.add(v128.load(sums + at, 16), high), 16);
+  }
+  for (; i < width; i++) {
+    const at = <usize>i << 2;
+    const sum = load<f32>(a + at) + load<f32>(b + at) + (load<f32>(c + at) + load<f32>(d + at));
+    store<f32>(sums + at, load<f32>(sums + at) + sum);
   }
 }
 
 // @ts-ignore: decorator
 @inline
-function startOf(previous: usize, at: usize): v128 {
-  return previous == 0 ? f32x4.splat(0) : v128.load(previous + at);
-}
-
-function normColumn(args: usize, column: i32): void {
-  const rows = load<i32>(args, 32);
-  const bytes = <usize>load<i32>(args, 36) << 2;
-  const at = <usize>column << 2;
-  const previousGamma = load<usize>(args, 16);
-  const previousBeta = load<usize>(args, 20);
-  let gamma: f32 = 0;
-  let beta: f32 = 0;
-  for (let row = 0; row < rows; row++) {
-    const g = load<f32>(load<usize>(args, 0) + <usize>row * bytes + at);
-    const x = load<f32>(load<usize>(args, 4) + <usize>row * bytes + at);
-    const mean = load<f32>(load<usize>(args, 8) + (<usize>row << 2));
-    const inverse = load<f32>(load<usize>(args, 12) + (<usize>row << 2));
-    gamma += g * ((x - mean) * inverse);
-    beta += g;
-  }
-  store<f32>(load<usize>(args, 24) + at, gamma + (previousGamma == 0 ? 0 : load<f32>(previousGamma + at)));
-  store<f32>(load<usize>(args, 28) + at, beta + (previousBeta == 0 ? 0 : load<f32>(previousBeta + at)));
-}
-
-/** dy, previous or 0, dBias, rows, width: sums over rows. */
-export function biasGradient(args: usize, thread: i32, threads: i32): void {
-  const dy = load<usize>(args, 0);
-  const previous = load<usize>(args, 4);
-  const dBias = load<usize>(args, 8);
-  const rows = load<i32>(args, 12);
-  const width = load<i32>(args, 16);
-  const bytes = <usize>width << 2;
-  const units = unitsOf(width, STRIP);
-  const last = firstUnit(units, thread + 1, threads);
-  for (let unit = firstUnit(units, thread, threads); unit < last; unit++) {
-    const end = min(width, (unit + 1) * STRIP);
-    let column = unit * STRIP;
-    if (column + STRIP <= end) {
-      const at = <usize>column << 2;
-      sumStrip(dy + at, previous == 0 ? 0 : previous + at, dBias + at, rows, bytes);
-      continue;
-    }
-    for (; column < end; column++) {
-      const at = <usize>column << 2;
-      let sum: f32 = 0;
-      for (let row = 0; row < rows; row++) sum += load<f32>(dy + at + <usize>row * bytes);
-      store<f32>(dBias + at, sum + (previous == 0 ? 0 : load<f32>(previous + at)));
-    }
-  }
-}
-
-/** Sixteen columns. */
-function sumStrip(dy: usize, previous: usize, sum: usize, rows: i32, bytes: usize): void {
-  const zero = f32x4.splat(0);
-  let s0 = zero;
-  let s1 = zero;
-  let s2 = zero;
-  let s3 = zero;
-  if (previous != 0) {
-    s0 = v128.load(previous);
-    s1 = v128.load(previous, 16);
-    s2 = v128.load(previous, 32);
-    s3 = v128.load(previous, 48);
-  }
-  for (let row0 = 0; row0 < rows; row0 += ROW_BLOCK) {
-    const row1 = min(rows, row0 + ROW_BLOCK);
-    let b0 = zero;
-    let b1 = zero;
-    let b2 = zero;
-    let b3 = zero;
-    for (let row = row0; row < row1; row++) {
-      b0 = f32x4.add(b0, v128.load(dy));
-      b1 = f32x4.add(b1, v128.load(dy, 16));
-      b2 = f32x4.add(b2, v128.load(dy, 32));
-      b3 = f32x4.add(b3, v128.load(dy, 48));
-      dy += bytes;
-    }
-    s0 = f32x4.add(s0, b0);
-    s1 = f32x4.add(s1, b1);
-    s2 = f32x4.add(s2, b2);
-    s3 = f32x4.add(s3, b3);
-  }
-  v128.store(sum, s0);
-  v128.store(sum, s1, 16);
-  v128.store(sum, s2, 32);
-  v128.store(sum, s3, 48);
+function addFour(a: v128, b: v128, c: v128, d: v128): v128 {
+  return f32x4.add(f32x4.add(a, b), f32x4.add(c, d));
 }

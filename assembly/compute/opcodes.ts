@@ -85,6 +85,8 @@ export enum Block {
   Depth = 512,
   /** Elements of one partial sum of squares. */
   Squares = 4096,
+  /** Rows of one partial sum over rows. */
+  Rows = 128,
   /** Words of noise that are drawn at a time. */
   Noise = 256,
 }

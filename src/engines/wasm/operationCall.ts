@@ -1,6 +1,6 @@
 /** What the functions of operations/ are handed: one operation of a program, with its tensors' places in memory. */
-import { Opcode } from '../../../assembly/compute/opcodes.js';
-import { type Attributes, rowsOf, type Shape, sizeOf, type TensorType } from '../../ops/operation.js';
+import { Block, Opcode } from '../../../assembly/compute/opcodes.js';
+import { type Attributes, lastOf, rowsOf, type Shape, sizeOf, type TensorType } from '../../ops/operation.js';
 import type { PackedRows } from './packing.js';
 import { type Argument, absent, type Place, reads, type TapeWriter, writes } from './tapeWriter.js';
 
@@ -41,6 +41,12 @@ export function firstsOf(packed: PackedRows | undefined): Argument {
 /** Where each packed row stands in the batch, for kernels that take it or 0. */
 export function originsOf(packed: PackedRows | undefined): Argument {
   return reads(packed?.origins ?? absent);
+}
+
+/** What kernels are told that sum over rows: where a partial sum of each block of rows stands, and how many are done. */
+export function rowSums(tape: TapeWriter, shape: Shape, sums: number): Argument[] {
+  const blocks = Math.max(1, Math.ceil(rowsOf(shape) / Block.Rows));
+  return [writes(tape.temporary(4 * sums * blocks * lastOf(shape))), 0];
 }
 
 /** What several operations come to when nothing is to be computed. */

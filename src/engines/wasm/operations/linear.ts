@@ -2,7 +2,7 @@
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
-import { type OperationCall, rowCount } from '../operationCall.js';
+import { type OperationCall, rowCount, rowSums } from '../operationCall.js';
 import { absent, type Place, reads, writes } from '../tapeWriter.js';
 import { multiplyColumns, multiplyRows, type ProductStart, packRows, packTransposed, startAtZero } from './matrix.js';
 
@@ -56,6 +56,12 @@ function startAt(previous: Place | undefined, stride: number): ProductStart {
 export function writeBiasGradient({ tape, inputTypes, inputs, outputs: [dBias], packed }: OperationCall): void {
   const { shape } = inputTypes[0];
   const [dy, previous] = inputs;
-  const rows = rowCount(packed, shape);
-  tape.put(Opcode.BiasGradient, [reads(dy), reads(previous ?? absent), writes(dBias), rows, lastOf(shape)]);
+  tape.put(Opcode.BiasGradient, [
+    reads(dy),
+    reads(previous ?? absent),
+    writes(dBias),
+    rowCount(packed, shape),
+    lastOf(shape),
+    ...rowSums(tape, shape, 1),
+  ]);
 }

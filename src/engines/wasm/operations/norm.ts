@@ -1,7 +1,7 @@
 /** Layer normalisation, with and without dropout and residual, and its gradients. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
-import { type OperationCall, originsOf, rowCount } from '../operationCall.js';
+import { type OperationCall, originsOf, rowCount, rowSums } from '../operationCall.js';
 import { absent, reads, writes } from '../tapeWriter.js';
 import { dropoutArguments } from './dropout.js';
 
@@ -43,5 +43,6 @@ export function writeLayerNormParameterGradient({ tape, inputTypes, inputs, outp
     ...outputs.map(writes),
     rowCount(packed, shape),
     lastOf(shape),
+    ...rowSums(tape, shape, 2),
   ]);
 }
