@@ -7,19 +7,19 @@
  * context is. The gradient leaves probabilities and score gradients of all queries in panels by key, which it multiplies
  * by the columns of dContext and of q.
  *
- * Loops over rows of scores test at their end: only then does V8 make constants and what else does not change outside.
+ * Loops over rows of scores test at their end: only then does V8 move outside what does not change in them.
  *
  * L tokens of a segment, L8 = L rounded up to 8, d the width of a head, d6 and d8 likewise; floats of scratch, which
  * src/engines/wasm/operations/attention.ts sets aside:
  *   forward   keys (L8 · d) and values (L · d8) in panels, six rows of scores (6 · L8), their sums and the logarithms of
- *             these (16), addresses of rows (16), decisions of a row (L8 / 2 + 64)
+ *             these (16), addresses of rows (16), coefficients of powers (16), decisions of a row (L8 / 2 + 64)
  *   gradient  keys and values transposed (2 · L8 · d), keys as they are (L · d8), columns of q and dContext in bands
  *             (2 · L · d6), probabilities and score gradients in panels (2 · L8 · (L or L + 1, whichever is odd)), six
- *             rows of each (12 · L8), a panel of results (8 · d6), addresses of rows (24), decisions
+ *             rows of each (12 · L8), a panel of results (8 · d6), addresses of rows (24), coefficients, decisions
  */
 import { drawRow, firstRowOf } from './draws';
 import { copyTile, multiplySix, packColumnPanels, packColumns, packPanels } from './gemm';
-import { log4, madd, power4, sumLanes } from './math';
+import { log4, madd, power4, sumLanes, writePower } from './math';
 import { firstPlace, placesOf } from './packing';
 import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
 import { takeUnit } from './shares';
@@ -93,10 +93,12 @@ function attendSegment(args: usize, unit: i32, offset: usize, start: i32, length
   const sums = scores + rowBytes * ROWS;
   const queryRows = sums + 64;
   const scoreRows = queryRows + 32;
-  const drawn = scoreRows + 32;
+  const powers = scoreRows + 32;
+  const drawn = powers + 64;
   const statistics = load<usize>(args, 16) + (<usize>(unit * load<i32>(args, 32) + start) << 2);
   packPanels(load<usize>(args, 4) + offset, keys, length, headWidth, stride);
   packColumnPanels(load<usize>(args, 8) + offset, values, headWidth, length, stride);
+  writePower(powers);
   placeRows(scoreRows, scores, rowBytes, ROWS);
   for (let i = 0; i < length; i += ROWS) {
     const height = min(ROWS, length - i);
@@ -107,7 +109,7 @@ function attendSegment(args: usize, unit: i32, offset: usize, start: i32, length
       const row = scores + <usize>r * rowBytes;
       const sum = sums + (<usize>r << 2);
       const decisions = decisionsOf(args, unit, start, i + r, length, drawn);
-      const largest = exponentials(row, length, scale, decisions, load<i32>(args, 52), sum);
+      const largest = exponentials(row, length, scale, decisions, load<i32>(args, 52), sum, powers);
       store<f32>(statistics + (<usize>(i + r) << 2), largest * scale);
     }
     multiplyScores(scoreRows, values, length, context + at, stride, height, headWidth, scratch);
@@ -238,7 +240,9 @@ function multiplyRows(rows: usize, b: usize, depth: i32, to: usize, toStride: us
  * A row of scores → exponentials of what they are below the largest, scaled, and 0 where dropped. Stores the sum of those
  * before dropping and returns the largest score.
  */
-function exponentials(row: usize, count: i32, scale: f32, decisions: usize, threshold: i32, sum: usize): f32 {
+function exponentials(
+  row: usize, count: i32, scale: f32, decisions: usize, threshold: i32, sum: usize, powers: usize,
+): f32 {
   const bytes = <usize>roundUp(count, 8) << 2;
   // Columns beyond the last key: their 2⁻¹²⁶ is nothing beside a sum of at least 1.
   for (let at = <usize>count << 2; at < bytes; at += 4) store<f32>(row + at, -Infinity);
@@ -259,8 +263,8 @@ function exponentials(row: usize, count: i32, scale: f32, decisions: usize, thre
   let at: usize = 0;
   do {
     const kept = i16x8.ge_u(v128.load(decisions + (at >> 1)), limit);
-    const e0 = power4(madd(v128.load(row + at), scales, shift));
-    const e1 = power4(madd(v128.load(row + at, 16), scales, shift));
+    const e0 = power4(madd(v128.load(row + at), scales, shift), powers);
+    const e1 = power4(madd(v128.load(row + at, 16), scales, shift), powers);
     sums0 = f32x4.add(sums0, e0);
     sums1 = f32x4.add(sums1, e1);
     v128.store(row + at, v128.and(e0, i32x4.extend_low_i16x8_s(kept)));
@@ -325,13 +329,15 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
   const queryRows = results + (columnBytes << 3);
   const dContextRows = queryRows + 32;
   const scoreRows = dContextRows + 32;
-  const drawn = scoreRows + 32;
+  const powers = scoreRows + 32;
+  const drawn = powers + 64;
   const statistics = load<usize>(args, 16) + (<usize>(unit * load<i32>(args, 32) + start) << 2);
   packPanels(k, keysTransposed, length, headWidth, stride);
   packPanels(load<usize>(args, 8) + offset, valuesTransposed, length, headWidth, stride);
   packColumnPanels(k, keys, headWidth, length, stride);
   packColumns(q, queryColumns, headWidth, length, stride);
   packColumns(dContext, dContextColumns, headWidth, length, stride);
+  writePower(powers);
   placeRows(scoreRows, dRows, rowBytes, ROWS);
   for (let i = 0; i < length; i += ROWS) {
     const height = min(ROWS, length - i);
@@ -348,7 +354,7 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
         load<f32>(statistics + (<usize>(i + r) << 2)),
         dot(dContext + rowAt, load<usize>(args, 12) + offset + rowAt, headWidth),
         decisionsOf(args, unit, start, i + r, length, drawn), load<i32>(args, 52),
-        probabilities + inPanel, dScores + inPanel, panelBytes,
+        probabilities + inPanel, dScores + inPanel, panelBytes, powers,
       );
     }
     multiplyScores(scoreRows, keys, length, load<usize>(args, 72) + offset + at, stride, height, headWidth, scratch);
@@ -442,7 +448,7 @@ function dot(x: usize, y: usize, count: i32): f32 {
  */
 function scoreGradients(
   scores: usize, d: usize, bytes: usize, scale: f32, dropoutScale: f32, logSumExp: f32, shared: f32, decisions: usize,
-  threshold: i32, probabilities: usize, dScores: usize, panelBytes: usize,
+  threshold: i32, probabilities: usize, dScores: usize, panelBytes: usize, powers: usize,
 ): void {
   const scales = f32x4.splat(scale * LOG2_E);
   const shift = f32x4.splat(-logSumExp * LOG2_E);
@@ -454,8 +460,8 @@ function scoreGradients(
     const kept = i16x8.ge_u(v128.load(decisions + (at >> 1)), limit);
     const kept0 = i32x4.extend_low_i16x8_s(kept);
     const kept1 = i32x4.extend_high_i16x8_s(kept);
-    const probability0 = power4(madd(v128.load(scores + at), scales, shift));
-    const probability1 = power4(madd(v128.load(scores + at, 16), scales, shift));
+    const probability0 = power4(madd(v128.load(scores + at), scales, shift), powers);
+    const probability1 = power4(madd(v128.load(scores + at, 16), scales, shift), powers);
     const change0 = madd(v128.and(v128.load(d + at), kept0), factors, mean);
     const change1 = madd(v128.and(v128.load(d + at, 16), kept1), factors, mean);
     const dScore0 = f32x4.mul(probability0, change0);

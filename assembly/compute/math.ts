@@ -44,23 +44,41 @@ export function exp4(x: v128): v128 {
 }
 
 /**
+ * 2ˣ = 2ⁿ 2ʳ, x = n + r, |r| ≤ ½; 2ʳ = 1 + r p(r), fitted to 1.6e-8. The coefficients are read from a table of 36 bytes,
+ * as those of gelu are.
+ */
+export function writePower(table: usize): void {
+  store<f32>(table, -126.0);
+  store<f32>(table, 12582912.0, 4);
+  store<f32>(table, 0.00015353360629, 8);
+  store<f32>(table, 0.0013398874867, 12);
+  store<f32>(table, 0.0096184373664, 16);
+  store<f32>(table, 0.055503324697, 20);
+  store<f32>(table, 0.24022647913, 24);
+  store<f32>(table, 0.69314720286, 28);
+  store<f32>(table, 1.0, 32);
+}
+
+/**
  * 2ˣ for x ≤ 1, within 2 ulp down to 2⁻¹²⁶, which is the value of all that lies below: for a softmax, whose scores come
- * with log₂ e in their scale. x = n + r, |r| ≤ ½; 2ʳ = 1 + r p(r), fitted to 1.6e-8.
+ * with log₂ e in their scale. table: what writePower has written.
  */
 // @ts-ignore: decorator
 @inline
-export function power4(x: v128): v128 {
-  const t = f32x4.pmax(x, f32x4.splat(-126.0));
-  const shifted = f32x4.add(t, f32x4.splat(12582912.0));
-  const r = f32x4.sub(t, f32x4.sub(shifted, f32x4.splat(12582912.0)));
-  let p = madd(f32x4.splat(0.00015353360629), r, f32x4.splat(0.0013398874867));
-  p = madd(p, r, f32x4.splat(0.0096184373664));
-  p = madd(p, r, f32x4.splat(0.055503324697));
-  p = madd(p, r, f32x4.splat(0.24022647913));
-  p = madd(p, r, f32x4.splat(0.69314720286));
-  p = madd(p, r, f32x4.splat(1.0));
+export function power4(x: v128, table: usize): v128 {
+  const t = f32x4.pmax(x, v128.load32_splat(table));
+  const magic = v128.load32_splat(table, 4);
+  const one = v128.load32_splat(table, 32);
+  const shifted = f32x4.add(t, magic);
+  const r = f32x4.sub(t, f32x4.sub(shifted, magic));
+  let p = madd(v128.load32_splat(table, 8), r, v128.load32_splat(table, 12));
+  p = madd(p, r, v128.load32_splat(table, 16));
+  p = madd(p, r, v128.load32_splat(table, 20));
+  p = madd(p, r, v128.load32_splat(table, 24));
+  p = madd(p, r, v128.load32_splat(table, 28));
+  p = madd(p, r, one);
   // The bits of 1 with n added to the exponent.
-  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), f32x4.splat(1.0)));
+  return f32x4.mul(p, i32x4.add(i32x4.shl(shifted, 23), one));
 }
 
 /**

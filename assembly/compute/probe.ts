@@ -1,13 +1,14 @@
 /** What tests and benches call: the elementary functions over an array, and loops that reach the limits of a machine. */
 import { gumbel4, gumbelBound4 } from './gumbel';
-import { erf4, exp4, geluSlope4, gelu4, log1p4, log4, logPlus4, madd, power4, sigmoid4, tanh4, tanhSlope4, writeGelu } from './math';
+import { erf4, exp4, geluSlope4, gelu4, log1p4, log4, logPlus4, madd, power4, sigmoid4, tanh4, tanhSlope4, writeGelu, writePower } from './math';
 
 /**
  * y = f(x) over count (a multiple of 4) floats; f: 0 exp, 1 log, 2 log1p, 3 erf, 4 tanh, 5 gelu, 6 gelu′, 7 tanh′, 8 sigmoid,
- * 9 ln(x + 1e-9), 10 2ˣ, 11 Gumbel noise of words, 12 its bound. table: memory for writeGelu.
+ * 9 ln(x + 1e-9), 10 2ˣ, 11 Gumbel noise of words, 12 its bound. table: memory for writeGelu and writePower.
  */
 export function applyFunction(f: i32, x: usize, y: usize, count: i32, table: usize): void {
   writeGelu(table);
+  writePower(table + 96);
   for (let i = 0; i < count; i += 4) {
     const at = <usize>i << 2;
     v128.store(y + at, valueOf(f, v128.load(x + at), table));
@@ -26,7 +27,7 @@ function valueOf(f: i32, x: v128, table: usize): v128 {
     case 7: return tanhSlope4(x);
     case 8: return sigmoid4(x);
     case 9: return logPlus4(x, 1e-9);
-    case 10: return power4(x);
+    case 10: return power4(x, table + 96);
     case 11: return gumbel4(x);
     default: return gumbelBound4(x);
   }

@@ -13,7 +13,7 @@ export function writeAttention({ tape, inputTypes, inputs, outputs, attributes, 
   const { places, headWidth } = shape;
   const [places8, width8] = [roundUp(places, 8), roundUp(headWidth, 8)];
   const decisions = places8 / 2 + 64;
-  tape.needScratch(4 * (places8 * headWidth + places * width8 + 6 * places8 + 32 + decisions));
+  tape.needScratch(4 * (places8 * headWidth + places * width8 + 6 * places8 + 48 + decisions));
   tape.put(Opcode.Attention, [
     ...[q, k, v].map(reads),
     ...outputs.map(writes),
@@ -35,7 +35,7 @@ export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attr
   const width6 = roundUp(headWidth, 6);
   const heads = 2 * places8 * headWidth + places * (width8 + 2 * width6);
   const scores = 2 * places8 * (places | 1) + 12 * places8;
-  tape.needScratch(4 * (heads + scores + 8 * width6 + 32 + decisions));
+  tape.needScratch(4 * (heads + scores + 8 * width6 + 48 + decisions));
   tape.put(Opcode.AttentionGradient, [
     ...[q, k, v, context, logSumExp, lengths, draw].map(reads),
     ...sizesOf(shape, inputTypes[5].shape[1]),
