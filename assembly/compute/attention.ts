@@ -21,7 +21,7 @@ import { drawRow, firstRowOf } from './draws';
 import { copyTile, multiplySix, packColumnPanels, packColumns, packPanels } from './gemm';
 import { log4, madd, power4, sumLanes, writePower } from './math';
 import { firstPlace, placesOf } from './packing';
-import { SCRATCH_TILE, SCRATCH_WORK } from './scratch';
+import { SCRATCH_TILE, SCRATCH_WORK, SCRATCH_ZEROS } from './scratch';
 import { takeUnit } from './shares';
 
 /** Queries that are computed at a time. */
@@ -363,17 +363,19 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
     const at = offset + <usize>j * stride;
     const panel = (<usize>j >> 3) * panelBytes;
     const width = min(8, length - j);
-    multiplyColumns(queryColumns, dScores + panel, length, results, headWidth);
+    multiplyColumns(queryColumns, dScores + panel, length, results, headWidth, scratch);
     storeTransposed(results, load<usize>(args, 76) + at, headWidth, width, stride, 1);
-    multiplyColumns(dContextColumns, probabilities + panel, length, results, headWidth);
+    multiplyColumns(dContextColumns, probabilities + panel, length, results, headWidth, scratch);
     storeTransposed(results, load<usize>(args, 80) + at, headWidth, width, stride, dropoutScale);
   }
 }
 
 /** out [head width][8] = bands of six columns · a panel, both `length` deep. */
-function multiplyColumns(bands: usize, panel: usize, length: i32, out: usize, headWidth: i32): void {
+function multiplyColumns(
+  bands: usize, panel: usize, length: i32, out: usize, headWidth: i32, scratch: usize,
+): void {
   for (let e = 0; e < headWidth; e += ROWS) {
-    multiplySix(bands, panel, length, 0, 0, out, 32);
+    multiplySix(bands, panel, length, scratch + SCRATCH_ZEROS, 0, out, 32);
     bands += <usize>length * (ROWS * 4);
     out += ROWS * 32;
   }

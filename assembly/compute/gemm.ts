@@ -20,7 +20,7 @@
  */
 import { gelu4, madd, tanh4 } from './math';
 import { Block } from './opcodes';
-import { SCRATCH_GELU, SCRATCH_TILE, SCRATCH_WORK } from './scratch';
+import { SCRATCH_GELU, SCRATCH_TILE, SCRATCH_WIDE, SCRATCH_WORK, SCRATCH_ZEROS } from './scratch';
 import { firstUnit, takeUnit, unitsOf } from './shares';
 
 /** Rows of a source that one unit of PackRows copies. */
@@ -31,6 +31,7 @@ const PACK_ELEMENTS: i32 = 16384;
 
 /** Rows of a band. */
 const BAND: i32 = 6;
+
 
 /** w, panels, N, K, row stride of w: panels of B[k][n] = w[n][k]. */
 export function packTransposed(args: usize, threads: i32): void {
@@ -43,8 +44,19 @@ export function packTransposed(args: usize, threads: i32): void {
   const units = unitsOf(columns, width);
   for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
     const n = unit * width;
-    packPanels(w + <usize>n * stride, panels + <usize>n * <usize>depth * 4, min(width, columns - n), depth, stride);
+    for (let k0 = 0; k0 < depth; k0 += Block.Depth) {
+      const deep = min<i32>(Block.Depth, depth - k0);
+      const from = w + <usize>n * stride + (<usize>k0 << 2);
+      packPanels(from, panels + panelOffset(columns, k0, n, deep), min(width, columns - n), deep, stride);
+    }
   }
+}
+
+/** Bytes before the panel that begins with column n, in the block of K that begins with k0 and is `deep` long. */
+// @ts-ignore: decorator
+@inline
+function panelOffset(columns: i32, k0: i32, n: i32, deep: i32): usize {
+  return (<usize>k0 * <usize>((columns + 7) & ~7) + <usize>n * <usize>deep) << 2;
 }
 
 /** Panels of B[k][n] = w[n][k] by one thread. */
@@ -115,8 +127,11 @@ export function packRows(args: usize, threads: i32): void {
   const units = unitsOf(depth, PACK_ROWS);
   for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
     const last = min(depth, (unit + 1) * PACK_ROWS);
+    const k0 = unit * PACK_ROWS / Block.Depth * Block.Depth;
+    const deep = min<i32>(Block.Depth, depth - k0);
+    const block = panels + panelOffset(columns, k0, 0, deep);
     for (let k = unit * PACK_ROWS; k < last; k += 8) {
-      packRowsOfPanels(w + <usize>k * stride, panels + (<usize>k << 5), min(8, last - k), columns, depth, stride);
+      packRowsOfPanels(w + <usize>k * stride, block + (<usize>(k - k0) << 5), min(8, last - k), columns, deep, stride);
     }
   }
 }
@@ -177,7 +192,6 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
     const m1 = min(rows, firstUnit(allBands, tile % down + 1, down) * BAND);
     const n0 = firstUnit(allPanels, tile / down, across) << 3;
     const n1 = min(columns, firstUnit(allPanels, tile / down + 1, across) << 3);
-    const panels = load<usize>(args, 8) + <usize>n0 * <usize>depth * 4;
     // Once also where there is nothing to sum: what the product starts from is its result then.
     for (let k0 = 0; k0 == 0 || k0 < depth; k0 += Block.Depth) {
       const deep = min<i32>(Block.Depth, depth - k0);
@@ -186,7 +200,8 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
         else packSixes(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);
         packed = tile % down;
       }
-      multiplyBands(args, bands, panels + (<usize>k0 << 5), k0, deep, m0, m1, n0, n1, scratch);
+      const panels = load<usize>(args, 8) + panelOffset(columns, k0, n0, deep);
+      multiplyBands(args, bands, panels, k0, deep, m0, m1, n0, n1, scratch);
     }
     if (activation != 0) {
       for (let m = m0; m < m1; m++) {
@@ -197,36 +212,61 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
   }
 }
 
-/** One block of K of one tile. panels: at this block of the tile's first. */
+/** One block of K of one tile. panels: the tile's first in this block. */
 function multiplyBands(
   args: usize, bands: usize, panels: usize, k0: i32, deep: i32, m0: i32, m1: i32, n0: i32, n1: i32, scratch: usize,
 ): void {
-  const columns = load<i32>(args, 28);
-  const panelBytes = <usize>load<i32>(args, 32) << 5;
   const c = load<usize>(args, 12);
-  const cStride = <usize>columns << 2;
-  const start = k0 == 0 ? load<usize>(args, 16) : c;
-  const startStride = k0 == 0 ? <usize>load<i32>(args, 20) << 2 : cStride;
+  const cStride = <usize>load<i32>(args, 28) << 2;
+  let start = k0 == 0 ? load<usize>(args, 16) : c;
+  let startStride = k0 == 0 ? <usize>load<i32>(args, 20) << 2 : cStride;
+  let offset = <usize>n0 << 2;
+  let step: usize = 32;
+  if (start == 0) {
+    start = scratch + SCRATCH_ZEROS;
+    startStride = 0;
+    offset = 0;
+    step = 0;
+  }
   for (let m = m0; m < m1; m += BAND) {
-    const height = min(BAND, m1 - m);
-    let from: usize = start == 0 ? 0 : start + <usize>m * startStride + (<usize>n0 << 2);
-    let to = c + <usize>m * cStride + (<usize>n0 << 2);
-    let panel = panels;
-    for (let n = n0; n < n1; n += 8) {
-      const width = min(8, n1 - n);
-      if (height == BAND && width == 8) {
-        multiplySix(bands, panel, deep, from, startStride, to, cStride);
-      } else {
-        const edge = scratch + SCRATCH_TILE;
-        if (from != 0) copyTile(from, startStride, edge, 32, height, width);
-        multiplySix(bands, panel, deep, from == 0 ? 0 : edge, 32, edge, 32);
-        copyTile(edge, 32, to, cStride, height, width);
-      }
-      panel += panelBytes;
-      if (from != 0) from += 32;
-      to += 32;
-    }
+    const from = start + <usize>m * startStride + offset;
+    const to = c + <usize>m * cStride + (<usize>n0 << 2);
+    multiplyBand(bands, panels, deep, from, startStride, step, to, cStride, min(BAND, m1 - m), n1 - n0, scratch);
     bands += <usize>deep * (BAND * 4);
+  }
+}
+
+/**
+ * C (height ≤ 6, columns) = start + a band · panels that follow each other, all `depth` steps long. from: start, `step`
+ * bytes further for every eight columns (32, or 0 for the same again); strides in bytes.
+ */
+export function multiplyBand(
+  band: usize, panels: usize, depth: i32, from: usize, fromStride: usize, step: usize, to: usize, toStride: usize,
+  height: i32, columns: i32, scratch: usize,
+): void {
+  const panelBytes = <usize>depth << 5;
+  let n = 0;
+  if (height == BAND && load<i32>(scratch + SCRATCH_WIDE) != 0) {
+    for (; n + 16 <= columns; n += 16) {
+      multiplyWide(band, panels, panelBytes, depth, from, fromStride, to, toStride);
+      panels += panelBytes << 1;
+      from += step << 1;
+      to += 64;
+    }
+  }
+  for (; n < columns; n += 8) {
+    const width = min(8, columns - n);
+    if (height == BAND && width == 8) {
+      multiplySix(band, panels, depth, from, fromStride, to, toStride);
+    } else {
+      const edge = scratch + SCRATCH_TILE;
+      copyTile(from, fromStride, edge, 32, height, width);
+      multiplySix(band, panels, depth, edge, 32, edge, 32);
+      copyTile(edge, 32, to, toStride, height, width);
+    }
+    panels += panelBytes;
+    from += step;
+    to += 32;
   }
 }
 
@@ -342,41 +382,27 @@ export function activate(x: usize, y: usize, count: i32, activation: i32, table:
   }
 }
 
-/** C (6, 8) = start + a band · a panel, both `depth` steps long. from: start, 0 for zeros; strides in bytes. */
+/** C (6, 8) = start + a band · a panel, both `depth` steps long. from: start; strides in bytes. */
 export function multiplySix(
   a: usize, b: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
 ): void {
-  let c00 = f32x4.splat(0);
-  let c01 = c00;
-  let c10 = c00;
-  let c11 = c00;
-  let c20 = c00;
-  let c21 = c00;
-  let c30 = c00;
-  let c31 = c00;
-  let c40 = c00;
-  let c41 = c00;
-  let c50 = c00;
-  let c51 = c00;
-  if (from != 0) {
-    c00 = v128.load(from);
-    c01 = v128.load(from, 16);
-    from += fromStride;
-    c10 = v128.load(from);
-    c11 = v128.load(from, 16);
-    from += fromStride;
-    c20 = v128.load(from);
-    c21 = v128.load(from, 16);
-    from += fromStride;
-    c30 = v128.load(from);
-    c31 = v128.load(from, 16);
-    from += fromStride;
-    c40 = v128.load(from);
-    c41 = v128.load(from, 16);
-    from += fromStride;
-    c50 = v128.load(from);
-    c51 = v128.load(from, 16);
-  }
+  let c00 = v128.load(from);
+  let c01 = v128.load(from, 16);
+  from += fromStride;
+  let c10 = v128.load(from);
+  let c11 = v128.load(from, 16);
+  from += fromStride;
+  let c20 = v128.load(from);
+  let c21 = v128.load(from, 16);
+  from += fromStride;
+  let c30 = v128.load(from);
+  let c31 = v128.load(from, 16);
+  from += fromStride;
+  let c40 = v128.load(from);
+  let c41 = v128.load(from, 16);
+  from += fromStride;
+  let c50 = v128.load(from);
+  let c51 = v128.load(from, 16);
   const end = b + (<usize>depth << 5);
   for (; b < end; b += 32) {
     const b0 = v128.load(b);
@@ -418,4 +444,109 @@ export function multiplySix(
   to += toStride;
   v128.store(to, c50);
   v128.store(to, c51, 16);
+}
+
+/**
+ * C (6, 16) = start + a band · two panels, both `depth` steps long. from: start; next: bytes from one panel to the
+ * other; strides in bytes.
+ */
+function multiplyWide(
+  a: usize, b: usize, next: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
+): void {
+  let c00 = v128.load(from);
+  let c01 = v128.load(from, 16);
+  let c02 = v128.load(from, 32);
+  let c03 = v128.load(from, 48);
+  from += fromStride;
+  let c10 = v128.load(from);
+  let c11 = v128.load(from, 16);
+  let c12 = v128.load(from, 32);
+  let c13 = v128.load(from, 48);
+  from += fromStride;
+  let c20 = v128.load(from);
+  let c21 = v128.load(from, 16);
+  let c22 = v128.load(from, 32);
+  let c23 = v128.load(from, 48);
+  from += fromStride;
+  let c30 = v128.load(from);
+  let c31 = v128.load(from, 16);
+  let c32 = v128.load(from, 32);
+  let c33 = v128.load(from, 48);
+  from += fromStride;
+  let c40 = v128.load(from);
+  let c41 = v128.load(from, 16);
+  let c42 = v128.load(from, 32);
+  let c43 = v128.load(from, 48);
+  from += fromStride;
+  let c50 = v128.load(from);
+  let c51 = v128.load(from, 16);
+  let c52 = v128.load(from, 32);
+  let c53 = v128.load(from, 48);
+  const end = b + (<usize>depth << 5);
+  for (; b < end; b += 32) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const b2 = v128.load(b + next);
+    const b3 = v128.load(b + next, 16);
+    let x = v128.load32_splat(a);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    c02 = madd(x, b2, c02);
+    c03 = madd(x, b3, c03);
+    x = v128.load32_splat(a, 4);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    c12 = madd(x, b2, c12);
+    c13 = madd(x, b3, c13);
+    x = v128.load32_splat(a, 8);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    c22 = madd(x, b2, c22);
+    c23 = madd(x, b3, c23);
+    x = v128.load32_splat(a, 12);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    c32 = madd(x, b2, c32);
+    c33 = madd(x, b3, c33);
+    x = v128.load32_splat(a, 16);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    c42 = madd(x, b2, c42);
+    c43 = madd(x, b3, c43);
+    x = v128.load32_splat(a, 20);
+    c50 = madd(x, b0, c50);
+    c51 = madd(x, b1, c51);
+    c52 = madd(x, b2, c52);
+    c53 = madd(x, b3, c53);
+    a += BAND * 4;
+  }
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  v128.store(to, c02, 32);
+  v128.store(to, c03, 48);
+  to += toStride;
+  v128.store(to, c10);
+  v128.store(to, c11, 16);
+  v128.store(to, c12, 32);
+  v128.store(to, c13, 48);
+  to += toStride;
+  v128.store(to, c20);
+  v128.store(to, c21, 16);
+  v128.store(to, c22, 32);
+  v128.store(to, c23, 48);
+  to += toStride;
+  v128.store(to, c30);
+  v128.store(to, c31, 16);
+  v128.store(to, c32, 32);
+  v128.store(to, c33, 48);
+  to += toStride;
+  v128.store(to, c40);
+  v128.store(to, c41, 16);
+  v128.store(to, c42, 32);
+  v128.store(to, c43, 48);
+  to += toStride;
+  v128.store(to, c50);
+  v128.store(to, c51, 16);
+  v128.store(to, c52, 32);
+  v128.store(to, c53, 48);
 }

@@ -3,4 +3,4 @@
  * memory, laid out by the host; no static data and no allocation, so any number of instances share it.
  */
 export { serve } from './team';
-export { applyFunction, copyAll, multiplyAddPeak, readAll } from './probe';
+export { applyFunction, copyAll, multiplyAddPeak, multiplyAddPeakWide, readAll } from './probe';

@@ -75,8 +75,12 @@ export enum TapeLayout {
   EntryHeaderWords = 4,
   /** How many units of the entry threads have asked for: shares.ts. */
   TakenWord = 3,
-  /** Words before the first entry: words of the whole tape, address of the operations' start times or 0. */
-  HeaderWords = 2,
+  /**
+   * Words before the first entry: words of the whole tape, address of the operations' start times or 0, and 1 where the
+   * machine takes two neighbouring vectors as one (src/engines/wasm/wide.ts).
+   */
+  HeaderWords = 3,
+  WideWord = 2,
 }
 
 /** Extents that a kernel works in, and by which the host sets memory aside. */

@@ -1,7 +1,7 @@
 /**
  * Walks a tape: one entry after another, every thread all of them, what is to be done taken by whoever is free.
  *
- *   tape   words of the whole tape, address of start times or 0, then entries
+ *   tape   words of the whole tape, address of start times or 0, whether vectors are wide, then entries
  *   entry  opcode and bits, words of the entry, number of the operation it belongs to, units taken, arguments
  *
  * With start times (profiling) every operation begins with a barrier, thread 0 writes the clock there (f64, ms), and each
@@ -23,7 +23,7 @@ import { EntryBit, Opcode, TapeLayout } from './opcodes';
 import { adamW, clip, norm, squares } from './optimizer';
 import { packPlaces, unpackPlaces } from './packing';
 import { copyColumns, firstToken, firstTokenGradient } from './parts';
-import { SCRATCH_ENTRY, SCRATCH_GELU, SCRATCH_WAITED } from './scratch';
+import { SCRATCH_ENTRY, SCRATCH_GELU, SCRATCH_WAITED, SCRATCH_WIDE, SCRATCH_ZEROS } from './scratch';
 import { takeUnit } from './shares';
 
 @external("env", "now")
@@ -33,6 +33,8 @@ export function walk(tape: usize, control: usize, thread: i32, threads: i32, spi
   const end = tape + (<usize>load<u32>(tape) << 2);
   const times = load<usize>(tape, 4);
   writeGelu(scratch + SCRATCH_GELU);
+  memory.fill(scratch + SCRATCH_ZEROS, 0, 64);
+  store<i32>(scratch + SCRATCH_WIDE, load<i32>(tape, TapeLayout.WideWord * 4));
   let operation = -1;
   let at = tape + TapeLayout.HeaderWords * 4;
   while (at < end) {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { EntryBit, Opcode } from '../../assembly/compute/opcodes.js';
+import { EntryBit, Opcode, TapeLayout } from '../../assembly/compute/opcodes.js';
 import { type Place, reads, TapeWriter, writes } from '../../src/engines/wasm/tapeWriter.js';
 
 const ring = { address: 1 << 20, bytes: 256 };
@@ -15,7 +15,8 @@ const [x, y, z] = [place(64), place(128), place(192)];
 function barriersOf(tape: TapeWriter): boolean[] {
   const words = tape.finish();
   const barriers: boolean[] = [];
-  for (let at = 2; at < words.length; at += words[at + 1]) barriers.push((words[at] & EntryBit.Barrier) !== 0);
+  for (let at: number = TapeLayout.HeaderWords; at < words.length; at += words[at + 1])
+    barriers.push((words[at] & EntryBit.Barrier) !== 0);
   return barriers;
 }
 

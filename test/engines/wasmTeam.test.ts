@@ -488,7 +488,7 @@ test('a team that stands still is ended and says where each thread is', async ({
   const team = await Team.start({ module, memory, control: layout.control, scratch: layout.scratch });
   // A tape of operation 7, whose entry is 0 words long: nobody comes to its end.
   const tape = layout.times;
-  new Int32Array(memory.buffer, tape, 6).set([5, 0, Opcode.Copy | EntryBit.Sole, 0, 7]);
+  new Int32Array(memory.buffer, tape, 7).set([6, 0, 0, Opcode.Copy | EntryBit.Sole, 0, 7]);
   const done = team.post(tape, 'endless');
   await setTimeout(100);
   // One pulse that finds the threads where they are, and 119 that find them there again; then the last.
@@ -496,7 +496,7 @@ test('a team that stands still is ended and says where each thread is', async ({
   const isPending = await Promise.race([done.then(() => false), setTimeout(20, true)]);
   assert.ok(isPending);
   mock.timers.tick(1000);
-  const entry = `operation 7 at ${tape + 8}, 0 barriers`;
+  const entry = `operation 7 at ${tape + 12}, 0 barriers`;
   await assert.rejects(done, {
     name: 'GalvaniError',
     message: new RegExp(

@@ -10,18 +10,20 @@ import { compileModule } from './build.js';
 import type { WasmBuild } from './features.js';
 import { pageBytes } from './layout.js';
 import type { Loop, PeakSettings } from './peakWorker.js';
+import { hasWideVectors } from './wide.js';
 
 /** Rounds of a timed run of multiply-adds: about 20 ms. */
 const rounds = 700_000;
-/** probe.ts: 12 vectors of 4, two operations each. */
-const flopsARound = 96;
+/** probe.ts: 12 vectors of 4, two operations each; or 24. */
+const flopsARound = { multiplyAdd: 96, multiplyAddWide: 192 };
 /** What all threads go through together, and one of them at least: caches of servers hold some hundred MiB. */
 const allBytes = 2 ** 28;
 const leastBytes = 2 ** 25;
 
-/** GFLOP/s of `threads` threads together. */
+/** GFLOP/s of `threads` threads together, with the widest vectors that there are here. */
 export async function measurePeak(build: WasmBuild, threads: number): Promise<number> {
-  return measureLoop(build, threads, { loop: 'multiplyAdd', amount: rounds, work: rounds * flopsARound, bytes: 0 });
+  const loop = hasWideVectors(await compileModule(build)) ? 'multiplyAddWide' : 'multiplyAdd';
+  return measureLoop(build, threads, { loop, amount: rounds, work: rounds * flopsARound[loop], bytes: 0 });
 }
 
 /** Of `threads` threads together. A line that is written whole is read first, which is not counted. */

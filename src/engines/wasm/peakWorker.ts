@@ -1,7 +1,7 @@
 /** One thread of peak.ts: runs its loop some times, each time beside all others, and answers with how long each took, in ms. */
 import { parentPort, workerData } from 'node:worker_threads';
 
-export type Loop = 'multiplyAdd' | 'read' | 'copy';
+export type Loop = 'multiplyAdd' | 'multiplyAddWide' | 'read' | 'copy';
 
 export interface PeakSettings {
   readonly module: WebAssembly.Module;
@@ -22,9 +22,13 @@ const { module, arrived, threads, loop, amount, bytes } = workerData as PeakSett
 const pages = 1 + Math.ceil(bytes / pageBytes);
 const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
 const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
-const { multiplyAddPeak, readAll, copyAll } = instance.exports as Record<string, (...values: number[]) => number>;
+const { multiplyAddPeak, multiplyAddPeakWide, readAll, copyAll } = instance.exports as Record<
+  string,
+  (...values: number[]) => number
+>;
 const loops: Record<Loop, (amount: number) => void> = {
   multiplyAdd: (amount) => multiplyAddPeak(amount, 0.5, 1),
+  multiplyAddWide: (amount) => multiplyAddPeakWide(amount, 1024),
   read: (amount) => readAll(pageBytes, amount),
   copy: (amount) => copyAll(pageBytes, pageBytes + bytes / 2, amount),
 };

@@ -59,7 +59,7 @@ export interface Ring {
 }
 
 export class TapeWriter {
-  readonly #words: number[] = [0, 0];
+  readonly #words: number[] = new Array(TapeLayout.HeaderWords).fill(0);
   readonly #ring: Ring;
   readonly #bits = new DataView(new ArrayBuffer(8));
   #ringUsed = 0;

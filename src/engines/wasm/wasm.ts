@@ -3,6 +3,7 @@
  * call a step. Bit-equal for any number of threads on one build of the module.
  */
 import { availableParallelism } from 'node:os';
+import { TapeLayout } from '../../../assembly/compute/opcodes.js';
 import { GalvaniError } from '../../errors.js';
 import type { Program } from '../../program/program.js';
 import type { Engine, LoadOptions, Runtime } from '../engine.js';
@@ -13,9 +14,13 @@ import { type Layout, layOut, mostBytes, pageBytes } from './layout.js';
 import { measureBandwidth, measurePeak } from './peak.js';
 import { WasmRuntime } from './runtime.js';
 import { Team } from './team.js';
+import { hasWideVectors } from './wide.js';
 
-/** build: forces one of the two modules; by default the best that the runtime has. */
-export function createWasmEngine(build?: WasmBuild): Engine {
+/**
+ * build: forces one of the two modules; by default the best that the runtime has. isWide: forces one of the two
+ * microkernels, whose results are the same bits; by default the faster one.
+ */
+export function createWasmEngine(build?: WasmBuild, isWide?: boolean): Engine {
   const engine: Engine = {
     name: 'wasm',
     capabilities: {
@@ -28,7 +33,7 @@ export function createWasmEngine(build?: WasmBuild): Engine {
     },
     async load(programs, options = {}) {
       checkOptions(engine, options);
-      return load(programs, options, build);
+      return load(programs, options, build, isWide);
     },
     measurePeak: ({ threads = availableParallelism() } = {}) => measurePeak(build ?? chooseBuild(), threads),
     measureBandwidth: ({ threads = availableParallelism() } = {}) => measureBandwidth(build ?? chooseBuild(), threads),
@@ -42,6 +47,7 @@ async function load(
   programs: Readonly<Record<string, Program>>,
   { threads = availableParallelism(), checkFinite }: LoadOptions,
   forced?: WasmBuild,
+  forcedWide?: boolean,
 ): Promise<Runtime> {
   // Chosen in any case: it sets the flag that the relaxed build needs and refuses what cannot run.
   const best = chooseBuild();
@@ -49,8 +55,13 @@ async function load(
   const module = await compileModule(build);
   const layout = layOut(programs, threads, checkFinite);
   const memory = allocate(layout);
+  const isWide = forcedWide ?? hasWideVectors(module);
   for (const { tapes } of layout.programs.values()) {
-    for (const { address, words } of tapes) new Int32Array(memory.buffer, address, words.length).set(words);
+    for (const { address, words } of tapes) {
+      const tape = new Int32Array(memory.buffer, address, words.length);
+      tape.set(words);
+      tape[TapeLayout.WideWord] = isWide ? 1 : 0;
+    }
   }
   const team = await Team.start({ module, memory, control: layout.control, scratch: layout.scratch });
   return new WasmRuntime(`wasm ${build}`, layout, memory, team);
