@@ -2,7 +2,7 @@
 import { drop, firstRowOf } from './draws';
 import { erf4, geluSlope4, tanhSlope4 } from './math';
 import { originOf } from './packing';
-import { SCRATCH_GELU } from './scratch';
+import { SCRATCH_GELU, SCRATCH_WORK } from './scratch';
 import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
 
 /** First element of a thread's share of `count`. */
@@ -139,7 +139,7 @@ export function dropout(args: usize, thread: i32, threads: i32, scratch: usize):
     const end = origins == 0 ? last : min(last, (row + 1) * width);
     const index = start + <u64>originOf(origins, row) * <u64>width + <u64>(i - row * width);
     const at = <usize>i << 2;
-    drop(x + at, y + at, end - i, draw, stream, index, threshold, factor, scratch);
+    drop(x + at, y + at, end - i, draw, stream, index, threshold, factor, scratch + SCRATCH_WORK);
     i = end;
   }
 }

@@ -3,10 +3,11 @@
  * and whoever is done last adds these in their order: memory is read from end to end, and no sum depends on the threads.
  * Sums of sums also keep rounding at the level of its square root.
  */
-import { drop, firstRowOf } from './draws';
+import { drawRow, droppedOf, firstRowOf, keepHigh, keepLow, keepOne } from './draws';
 import { madd, sumLanes } from './math';
 import { Block } from './opcodes';
 import { originOf } from './packing';
+import { SCRATCH_WORK } from './scratch';
 import { firstUnit, unitsOf } from './shares';
 
 /** x, gamma, beta, y, mean, inverse, rows, width, epsilon (f32). */
@@ -19,7 +20,7 @@ export function layerNorm(args: usize, thread: i32, threads: i32): void {
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     const at = (<usize>row * <usize>width) << 2;
     normalizeRow(
-      x + at, load<usize>(args, 4), load<usize>(args, 8), y + at,
+      x + at, sumOf(x + at, width), load<usize>(args, 4), load<usize>(args, 8), y + at,
       load<usize>(args, 16) + (<usize>row << 2), load<usize>(args, 20) + (<usize>row << 2), width, load<f32>(args, 32),
     );
   }
@@ -43,23 +44,25 @@ export function addNorm(args: usize, thread: i32, threads: i32, scratch: usize):
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     const at = <usize>row * bytes;
+    let total: f32;
     if (threshold == 0) {
-      addRow(x + at, residual + at, sum + at, width);
+      total = addRow(x + at, residual + at, sum + at, width);
     } else {
-      // y is written last, so it can hold what dropout leaves of x.
       const index = (firstRow + <u64>originOf(load<usize>(args, 64), row)) * <u64>width;
-      drop(x + at, y + at, width, draw, load<u32>(args, 48), index, threshold, load<f32>(args, 56), scratch);
-      addRow(y + at, residual + at, sum + at, width);
+      const decisions = drawRow(draw, load<u32>(args, 48), index, width, scratch + SCRATCH_WORK);
+      total = addKept(x + at, residual + at, sum + at, width, decisions, threshold, load<f32>(args, 56));
     }
     normalizeRow(
-      sum + at, load<usize>(args, 8), load<usize>(args, 12), y + at,
+      sum + at, total, load<usize>(args, 8), load<usize>(args, 12), y + at,
       load<usize>(args, 28) + (<usize>row << 2), load<usize>(args, 32) + (<usize>row << 2), width, load<f32>(args, 60),
     );
   }
 }
 
-/** sum = x + residual. */
-function addRow(x: usize, residual: usize, sum: usize, width: i32): void {
+/** sum = residual + x; returns what it adds up to. */
+function addRow(x: usize, residual: usize, sum: usize, width: i32): f32 {
+  let lows = f32x4.splat(0);
+  let highs = f32x4.splat(0);
   let i = 0;
   for (; i + 8 <= width; i += 8) {
     const at = <usize>i << 2;
@@ -67,40 +70,88 @@ function addRow(x: usize, residual: usize, sum: usize, width: i32): void {
     const high = f32x4.add(v128.load(residual + at, 16), v128.load(x + at, 16));
     v128.store(sum + at, low);
     v128.store(sum + at, high, 16);
+    lows = f32x4.add(lows, low);
+    highs = f32x4.add(highs, high);
   }
+  let total = sumLanes(f32x4.add(lows, highs));
   for (; i < width; i++) {
     const at = <usize>i << 2;
-    store<f32>(sum + at, load<f32>(residual + at) + load<f32>(x + at));
+    const value = load<f32>(residual + at) + load<f32>(x + at);
+    store<f32>(sum + at, value);
+    total += value;
   }
+  return total;
 }
 
-/** One row: mean, then the mean of the squared differences, then y. */
-function normalizeRow(
-  x: usize, gamma: usize, beta: usize, y: usize, meanAt: usize, inverseAt: usize, width: i32, epsilon: f32,
-): void {
-  let sums = f32x4.splat(0);
+/** sum = residual + what the decisions leave of x; returns what it adds up to. */
+function addKept(
+  x: usize, residual: usize, sum: usize, width: i32, decisions: usize, threshold: i32, scale: f32,
+): f32 {
+  const factor = f32x4.splat(scale);
+  let lows = f32x4.splat(0);
+  let highs = f32x4.splat(0);
   let i = 0;
-  for (; i + 4 <= width; i += 4) sums = f32x4.add(sums, v128.load(x + (<usize>i << 2)));
-  let sum = sumLanes(sums);
-  for (; i < width; i++) sum += load<f32>(x + (<usize>i << 2));
+  for (; i + 8 <= width; i += 8) {
+    const at = <usize>i << 2;
+    const dropped = droppedOf(decisions + (<usize>i << 1), threshold);
+    const low = f32x4.add(v128.load(residual + at), keepLow(v128.load(x + at), factor, dropped));
+    const high = f32x4.add(v128.load(residual + at, 16), keepHigh(v128.load(x + at, 16), factor, dropped));
+    v128.store(sum + at, low);
+    v128.store(sum + at, high, 16);
+    lows = f32x4.add(lows, low);
+    highs = f32x4.add(highs, high);
+  }
+  let total = sumLanes(f32x4.add(lows, highs));
+  for (; i < width; i++) {
+    const at = <usize>i << 2;
+    const value = load<f32>(residual + at) + keepOne(load<f32>(x + at), scale, decisions + (<usize>i << 1), threshold);
+    store<f32>(sum + at, value);
+    total += value;
+  }
+  return total;
+}
+
+function sumOf(x: usize, width: i32): f32 {
+  let lows = f32x4.splat(0);
+  let highs = f32x4.splat(0);
+  let i = 0;
+  for (; i + 8 <= width; i += 8) {
+    lows = f32x4.add(lows, v128.load(x + (<usize>i << 2)));
+    highs = f32x4.add(highs, v128.load(x + (<usize>i << 2), 16));
+  }
+  let total = sumLanes(f32x4.add(lows, highs));
+  for (; i < width; i++) total += load<f32>(x + (<usize>i << 2));
+  return total;
+}
+
+/** One row of which the sum is known: mean, then the mean of the squared differences, then y. */
+function normalizeRow(
+  x: usize, sum: f32, gamma: usize, beta: usize, y: usize, meanAt: usize, inverseAt: usize, width: i32, epsilon: f32,
+): void {
   const mean = sum / <f32>width;
   const means = f32x4.splat(mean);
-  let squares = f32x4.splat(0);
-  for (i = 0; i + 4 <= width; i += 4) {
-    const d = f32x4.sub(v128.load(x + (<usize>i << 2)), means);
-    squares = madd(d, d, squares);
+  let lows = f32x4.splat(0);
+  let highs = f32x4.splat(0);
+  let i = 0;
+  for (; i + 8 <= width; i += 8) {
+    const low = f32x4.sub(v128.load(x + (<usize>i << 2)), means);
+    const high = f32x4.sub(v128.load(x + (<usize>i << 2), 16), means);
+    lows = madd(low, low, lows);
+    highs = madd(high, high, highs);
   }
-  let square = sumLanes(squares);
+  let square = sumLanes(f32x4.add(lows, highs));
   for (; i < width; i++) {
     const d = load<f32>(x + (<usize>i << 2)) - mean;
     square += d * d;
   }
   const inverse = <f32>1.0 / sqrt<f32>(square / <f32>width + epsilon);
   const inverses = f32x4.splat(inverse);
-  for (i = 0; i + 4 <= width; i += 4) {
+  for (i = 0; i + 8 <= width; i += 8) {
     const at = <usize>i << 2;
-    const normal = f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses);
-    v128.store(y + at, madd(normal, v128.load(gamma + at), v128.load(beta + at)));
+    const low = f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses);
+    const high = f32x4.mul(f32x4.sub(v128.load(x + at, 16), means), inverses);
+    v128.store(y + at, madd(low, v128.load(gamma + at), v128.load(beta + at)));
+    v128.store(y + at, madd(high, v128.load(gamma + at, 16), v128.load(beta + at, 16)), 16);
   }
   for (; i < width; i++) {
     const at = <usize>i << 2;
@@ -128,17 +179,22 @@ export function layerNormGradient(args: usize, thread: i32, threads: i32): void 
     const inverse = load<f32>(load<usize>(args, 16) + (<usize>row << 2));
     const means = f32x4.splat(mean);
     const inverses = f32x4.splat(inverse);
-    let sumsG = f32x4.splat(0);
-    let sumsGx = f32x4.splat(0);
+    let lowG = f32x4.splat(0);
+    let highG = f32x4.splat(0);
+    let lowGx = f32x4.splat(0);
+    let highGx = f32x4.splat(0);
     let i = 0;
-    for (; i + 4 <= width; i += 4) {
+    for (; i + 8 <= width; i += 8) {
       const at = <usize>i << 2;
-      const g = f32x4.mul(v128.load(dy + at), v128.load(gamma + at));
-      sumsG = f32x4.add(sumsG, g);
-      sumsGx = madd(g, f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses), sumsGx);
+      const low = f32x4.mul(v128.load(dy + at), v128.load(gamma + at));
+      const high = f32x4.mul(v128.load(dy + at, 16), v128.load(gamma + at, 16));
+      lowG = f32x4.add(lowG, low);
+      highG = f32x4.add(highG, high);
+      lowGx = madd(low, f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses), lowGx);
+      highGx = madd(high, f32x4.mul(f32x4.sub(v128.load(x + at, 16), means), inverses), highGx);
     }
-    let sumG = sumLanes(sumsG);
-    let sumGx = sumLanes(sumsGx);
+    let sumG = sumLanes(f32x4.add(lowG, highG));
+    let sumGx = sumLanes(f32x4.add(lowGx, highGx));
     for (; i < width; i++) {
       const at = <usize>i << 2;
       const g = load<f32>(dy + at) * load<f32>(gamma + at);
@@ -147,12 +203,16 @@ export function layerNormGradient(args: usize, thread: i32, threads: i32): void 
     }
     const meanG = sumG / <f32>width;
     const meanGx = sumGx / <f32>width;
-    for (i = 0; i + 4 <= width; i += 4) {
+    const meansG = f32x4.splat(meanG);
+    const meansGx = f32x4.splat(meanGx);
+    for (i = 0; i + 8 <= width; i += 8) {
       const at = <usize>i << 2;
-      const normal = f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses);
-      const g = f32x4.mul(v128.load(dy + at), v128.load(gamma + at));
-      const centred = f32x4.sub(f32x4.sub(g, f32x4.splat(meanG)), f32x4.mul(normal, f32x4.splat(meanGx)));
-      v128.store(dx + at, f32x4.mul(inverses, centred));
+      const normalLow = f32x4.mul(f32x4.sub(v128.load(x + at), means), inverses);
+      const normalHigh = f32x4.mul(f32x4.sub(v128.load(x + at, 16), means), inverses);
+      const low = f32x4.sub(f32x4.mul(v128.load(dy + at), v128.load(gamma + at)), meansG);
+      const high = f32x4.sub(f32x4.mul(v128.load(dy + at, 16), v128.load(gamma + at, 16)), meansG);
+      v128.store(dx + at, f32x4.mul(inverses, f32x4.sub(low, f32x4.mul(normalLow, meansGx))));
+      v128.store(dx + at, f32x4.mul(inverses, f32x4.sub(high, f32x4.mul(normalHigh, meansGx))), 16);
     }
     for (; i < width; i++) {
       const at = <usize>i << 2;

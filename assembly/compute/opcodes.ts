@@ -91,6 +91,8 @@ export enum Block {
   Squares = 4096,
   /** Rows of one partial sum over rows. */
   Rows = 128,
+  /** Dropout decisions that are drawn at a time: a multiple of 64. */
+  Decisions = 1024,
   /** Words of noise that are drawn at a time. */
   Noise = 256,
 }
@@ -103,11 +105,11 @@ export enum FirstNonFinite {
 /** What a thread says of itself, as byte offsets in its scratch (scratch.ts). */
 export enum Place {
   /** Barriers that it has come to. */
-  Barriers = 160,
+  Barriers = 0,
   /** Address of the entry that it walks, or of the last one. */
-  Entry = 164,
+  Entry = 4,
   /** How long it has waited at barriers of profiled programs (f64, ms). */
-  Waited = 168,
+  Waited = 8,
 }
 
 /** Byte offsets in the control block, a cache line each so that waiting disturbs nobody. */

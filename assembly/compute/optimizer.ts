@@ -19,23 +19,34 @@ export function squares(args: usize, thread: i32, threads: i32): void {
 }
 
 function sumOfSquares(x: usize, first: i32, end: i32): f64 {
-  let even = f64x2.splat(0);
-  let odd = f64x2.splat(0);
+  let s0 = f64x2.splat(0);
+  let s1 = f64x2.splat(0);
+  let s2 = f64x2.splat(0);
+  let s3 = f64x2.splat(0);
   let i = first;
-  for (; i + 4 <= end; i += 4) {
-    const value = v128.load(x + (<usize>i << 2));
-    const low = f64x2.promote_low_f32x4(value);
-    const high = f64x2.promote_low_f32x4(v128.shuffle<i32>(value, value, 2, 3, 2, 3));
-    even = f64x2.add(even, f64x2.mul(low, low));
-    odd = f64x2.add(odd, f64x2.mul(high, high));
+  for (; i + 8 <= end; i += 8) {
+    const low = v128.load(x + (<usize>i << 2));
+    const high = v128.load(x + (<usize>i << 2), 16);
+    s0 = addSquares(s0, low);
+    s1 = addSquares(s1, v128.shuffle<i32>(low, low, 2, 3, 2, 3));
+    s2 = addSquares(s2, high);
+    s3 = addSquares(s3, v128.shuffle<i32>(high, high, 2, 3, 2, 3));
   }
-  const both = f64x2.add(even, odd);
-  let sum = f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1);
+  const all = f64x2.add(f64x2.add(s0, s1), f64x2.add(s2, s3));
+  let sum = f64x2.extract_lane(all, 0) + f64x2.extract_lane(all, 1);
   for (; i < end; i++) {
     const value = <f64>load<f32>(x + (<usize>i << 2));
     sum += value * value;
   }
   return sum;
+}
+
+/** sums + the squares of the first two lanes of x. */
+// @ts-ignore: decorator
+@inline
+function addSquares(sums: v128, x: v128): v128 {
+  const wide = f64x2.promote_low_f32x4(x);
+  return f64x2.add(sums, f64x2.mul(wide, wide));
 }
 
 /** partial sums, their number, norm. By thread 0. */

@@ -1,6 +1,5 @@
 /** A thread of the team: the loop in which it waits for work, walks the tape that it is given, and says that it is done. */
 import { barrier, waitUntilChanged } from './barrier';
-import { forgetDecisions } from './draws';
 import { Control } from './opcodes';
 import { walk } from './tape';
 
@@ -11,7 +10,6 @@ import { walk } from './tape';
  * scratch: this thread's own memory, see scratch.ts.
  */
 export function serve(control: usize, thread: i32, threads: i32, spins: i32, scratch: usize): void {
-  forgetDecisions(scratch);
   let job = 0;
   while (true) {
     waitUntilChanged(control, control + Control.Submitted, job, spins);

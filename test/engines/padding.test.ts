@@ -371,6 +371,6 @@ function workOf(memory: WebAssembly.Memory, program: Program, threads: number): 
   return [
     floats(variablesEnd, scratch[0]),
     // Behind what a thread must remember (assembly/compute/scratch.ts).
-    ...scratch.map((start, thread) => floats(start + 192, scratch[thread + 1] ?? times)),
+    ...scratch.map((start, thread) => floats(start + 64, scratch[thread + 1] ?? times)),
   ];
 }

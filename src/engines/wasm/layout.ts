@@ -27,7 +27,7 @@ export const mostBytes = 65535 * pageBytes;
 const alignment = 64;
 const controlAddress = 1024;
 /** scratch.ts: all that stands before work, and what kernels read beyond the end of a row. */
-export const scratchHeadBytes = 576 + 128;
+export const scratchHeadBytes = 448 + 128;
 /** Temporaries that need not wait for each other, where programs have more than this. */
 const roomyRingBytes = 16 * 2 ** 20;
 

@@ -1,5 +1,5 @@
 /** Dropout by itself, and the arguments of every kernel that drops. */
-import { Opcode } from '../../../../assembly/compute/opcodes.js';
+import { Block, Opcode } from '../../../../assembly/compute/opcodes.js';
 import { dropoutThreshold } from '../../../ops/dropout.js';
 import { type Attributes, lastOf, sizeOf } from '../../../ops/operation.js';
 import { copy, elementCount, type OperationCall, originsOf } from '../operationCall.js';
@@ -11,6 +11,11 @@ export function dropoutArguments(attributes: Attributes): Argument[] {
   return [Number(attributes.stream), threshold, { float32: 65536 / (65536 - threshold) }];
 }
 
+/** Bytes of so many decisions in a row, drawn by whole blocks of 64. */
+export function decisionBytes(count: number): number {
+  return 2 * (count + 126);
+}
+
 export function writeDropout({ tape, inputs, outputs: [y], outputTypes, attributes, packed }: OperationCall): void {
   const [x, draw] = inputs;
   if (dropoutThreshold(Number(attributes.dropout)) === 0) {
@@ -18,6 +23,7 @@ export function writeDropout({ tape, inputs, outputs: [y], outputTypes, attribut
     return;
   }
   const { shape } = outputTypes[0];
+  tape.needScratch(decisionBytes(Block.Decisions));
   tape.put(Opcode.Dropout, [
     reads(x),
     writes(y),

@@ -3,7 +3,7 @@ import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import { lastOf, rowsOf } from '../../../ops/operation.js';
 import { type OperationCall, originsOf, rowCount, rowSums } from '../operationCall.js';
 import { absent, reads, writes } from '../tapeWriter.js';
-import { dropoutArguments } from './dropout.js';
+import { decisionBytes, dropoutArguments } from './dropout.js';
 
 export function writeLayerNorm({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const { shape } = inputTypes[0];
@@ -18,6 +18,7 @@ export function writeLayerNorm({ tape, inputTypes, inputs, outputs, attributes, 
 
 export function writeAddNorm({ tape, inputTypes, inputs, outputs, attributes, packed }: OperationCall): void {
   const { shape } = inputTypes[0];
+  tape.needScratch(decisionBytes(lastOf(shape)));
   tape.put(Opcode.AddNorm, [
     ...inputs.slice(0, 5).map(reads),
     ...outputs.map(writes),
