@@ -1,8 +1,7 @@
 /**
  * How the threads of a team wait for each other: the barrier between entries of a tape.
  *
- * Waiting spins for `spins` loads, then sleeps in memory.atomic.wait32, so that more threads than cores are slow, never
- * stuck. A sleeper announces itself before it looks a last time, and a waker changes the word before it looks for
+ * Waiting spins for `spins` loads, then sleeps in Atomics.wait, so that more threads than cores are slow, never stuck. A sleeper announces itself before it looks a last time, and a waker changes the word before it looks for
  * sleepers: one of the two sees the other (all atomics are sequentially consistent).
  *
  * Every thread counts its barriers itself (in its scratch), and arrivals are counted on and on: whoever arrives out of
@@ -11,6 +10,14 @@
  */
 import { Control } from './opcodes';
 import { SCRATCH_BARRIERS } from './scratch';
+
+/**
+ * Sleeps until somebody wakes the word at `address`, unless it is not `value`: Atomics.wait, of the host. The instruction
+ * memory.atomic.wait32 is not to be had: V8 11.3 (Node 20) spills its address over four bytes of the function's last
+ * local until the optimising compiler has seen the function, and a sleeper forgets what it waited for.
+ */
+@external("env", "sleep")
+declare function sleep(address: usize, value: i32): void;
 
 /** Returns when all threads have called it. Counts wrap around together. */
 export function barrier(control: usize, threads: i32, spins: i32, scratch: usize): void {
@@ -34,6 +41,6 @@ export function waitUntilChanged(control: usize, address: usize, before: i32, sp
     if (atomic.load<i32>(address) != before) return;
   }
   atomic.add<i32>(control + Control.Sleepers, 1);
-  while (atomic.load<i32>(address) == before) atomic.wait<i32>(address, before, -1);
+  while (atomic.load<i32>(address) == before) sleep(address, before);
   atomic.sub<i32>(control + Control.Sleepers, 1);
 }

@@ -25,6 +25,8 @@ interface Barrier {
 function transpile(): string {
   const source = readFileSync(new URL('../../../assembly/compute/barrier.ts', import.meta.url), 'utf8')
     .replace(/^import .*$/gm, '')
+    .replace(/^@external.*\n.*$/gm, '')
+    .replace(/\bsleep\((?=address)/g, 'yield* step.wait(')
     .replace(/(?<!function )\bwaitUntilChanged\(/g, 'yield* waitUntilChanged(')
     .replace(/\bfunction\b/g, 'function*')
     .replace(/<u32>(\w+)/g, '($1 >>> 0)')

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { chooseBuild } from '../../src/engines/wasm/build.js';
+import { importsOf } from '../../src/engines/wasm/imports.js';
 import { wasmEngine } from '../../src/engines/wasm/wasm.js';
 import { maskedLmHead } from '../../src/ops/maskedLmHead.js';
 import { float32, int32 } from '../../src/ops/operation.js';
@@ -26,7 +27,7 @@ for (const build of ['simd', 'relaxed-simd']) {
     const [words, noise, bounds] = [0, 1, 2].map((i) => 1024 + 4 * chunk * i);
     const file = build === 'simd' ? 'compute.wasm' : 'compute-relaxed.wasm';
     const module = new WebAssembly.Module(readFileSync(new URL(`../../assembly/${file}`, import.meta.url)));
-    const { exports } = new WebAssembly.Instance(module, { env: { memory, now: () => 0 } });
+    const { exports } = new WebAssembly.Instance(module, importsOf(memory));
     const apply = exports.applyFunction as (f: number, x: number, y: number, count: number, table: number) => void;
     const view = (at: number) => new Float32Array(memory.buffer, at, chunk);
     /** Noise above 1 is what samples are made of: there the bound should be near. */

@@ -15,6 +15,7 @@ import { loadEngine } from '../../src/engines/index.js';
 import { openBackend } from '../../src/engines/tfjs/backend.js';
 import { loadKernels } from '../../src/engines/tfjs/page.js';
 import { createTfjsEngine, plainTfjsEngine, tfjsEngine } from '../../src/engines/tfjs/tfjs.js';
+import { importsOf } from '../../src/engines/wasm/imports.js';
 import { GalvaniError } from '../../src/errors.js';
 import { add, scale } from '../../src/ops/arithmetic.js';
 import { linear } from '../../src/ops/linear.js';
@@ -300,8 +301,8 @@ test('all that the engine imports can be loaded by a page, where page.js stands 
 test('a page fetches the kernels, and is told which file is not there', async ({ mock }) => {
   const fetched = mock.method(globalThis, 'fetch', async (url: URL) => new Response(readFileSync(url)));
   const { module } = await loadKernels();
-  const env = { memory: new WebAssembly.Memory({ initial: 1 }), now: () => 0 };
-  assert.equal(typeof new WebAssembly.Instance(module, { env }).exports.walk, 'function');
+  const imports = importsOf(new WebAssembly.Memory({ initial: 1 }));
+  assert.equal(typeof new WebAssembly.Instance(module, imports).exports.walk, 'function');
   fetched.mock.mockImplementation(async () => new Response('', { status: 404, statusText: 'Not Found' }));
   await assert.rejects(
     loadKernels(),

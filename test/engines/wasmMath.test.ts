@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { chooseBuild } from '../../src/engines/wasm/build.js';
+import { importsOf } from '../../src/engines/wasm/imports.js';
 import { activationGradientOperation, erf } from '../../src/ops/activation.js';
 
 chooseBuild();
@@ -21,7 +22,7 @@ const y = new Float32Array(memory.buffer as SharedArrayBuffer, 1024 + 4 * chunk,
 function kernelOf(build: string): ApplyFunction {
   const file = build === 'simd' ? 'compute.wasm' : 'compute-relaxed.wasm';
   const module = new WebAssembly.Module(readFileSync(new URL(`../../assembly/${file}`, import.meta.url)));
-  return new WebAssembly.Instance(module, { env: { memory, now: () => 0 } }).exports.applyFunction as ApplyFunction;
+  return new WebAssembly.Instance(module, importsOf(memory)).exports.applyFunction as ApplyFunction;
 }
 
 /** Every 2999th float of [low, high], both signs where low < 0. */

@@ -1,5 +1,6 @@
 /** One thread of peak.ts: runs its loop some times, each time beside all others, and answers with how long each took, in ms. */
 import { parentPort, workerData } from 'node:worker_threads';
+import { importsOf } from './imports.js';
 
 export type Loop = 'multiplyAdd' | 'multiplyAddWide' | 'read' | 'copy';
 
@@ -21,7 +22,7 @@ const pageBytes = 65536;
 const { module, arrived, threads, loop, amount, bytes } = workerData as PeakSettings;
 const pages = 1 + Math.ceil(bytes / pageBytes);
 const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
+const instance = new WebAssembly.Instance(module, importsOf(memory));
 const { multiplyAddPeak, multiplyAddPeakWide, readAll, copyAll } = instance.exports as Record<
   string,
   (...values: number[]) => number

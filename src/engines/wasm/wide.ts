@@ -7,6 +7,7 @@
  * Whoever starts Node with --no-experimental-wasm-revectorize keeps it off.
  */
 import { setFlagsFromString } from 'node:v8';
+import { importsOf } from './imports.js';
 import { pageBytes } from './layout.js';
 
 const flag = 'experimental-wasm-revectorize';
@@ -44,7 +45,7 @@ export function hasWideVectors(module: WebAssembly.Module): boolean {
 function gainOfWide(module: WebAssembly.Module): number {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   new Float32Array(memory.buffer).fill(0.5);
-  const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
+  const instance = new WebAssembly.Instance(module, importsOf(memory));
   const { multiplyAddPeak, multiplyAddPeakWide } = instance.exports as Record<string, (...values: number[]) => void>;
   let narrow = Number.POSITIVE_INFINITY;
   let wide = Number.POSITIVE_INFINITY;

@@ -3,6 +3,7 @@
  * inside wasm. It says `ready` once and posts nothing more; an error ends it and reaches the main thread as one.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { importsOf } from './imports.js';
 
 export interface WorkerSettings {
   readonly module: WebAssembly.Module;
@@ -17,7 +18,7 @@ export interface WorkerSettings {
 type Serve = (control: number, thread: number, threads: number, spins: number, scratch: number) => void;
 
 const { module, memory, control, thread, threads, spins, scratch } = workerData as WorkerSettings;
-const instance = new WebAssembly.Instance(module, { env: { memory, now: () => performance.now() } });
+const instance = new WebAssembly.Instance(module, importsOf(memory));
 const serve = instance.exports.serve as Serve;
 parentPort?.postMessage('ready');
 serve(control, thread, threads, spins, scratch);

@@ -9,6 +9,7 @@
 import type { BackendWasm } from '@tensorflow/tfjs-backend-wasm';
 import type { TensorInfo } from '@tensorflow/tfjs-core';
 import { GalvaniError } from '../../../errors.js';
+import { importsOf } from '../../wasm/imports.js';
 import { scratchHeadBytes } from '../../wasm/layout.js';
 import type { TensorPlace } from '../../wasm/operationCall.js';
 import { TapeWriter } from '../../wasm/tapeWriter.js';
@@ -25,7 +26,7 @@ export class TapeRunner {
     const { memory } = moduleOf(backend).asm;
     if (typeof SharedArrayBuffer !== 'undefined' && memory.buffer instanceof SharedArrayBuffer) throw sharedMemory();
     this.#backend = backend;
-    this.#walk = new WebAssembly.Instance(module, { env: { memory, now: () => 0 } }).exports.walk as Walk;
+    this.#walk = new WebAssembly.Instance(module, importsOf(memory)).exports.walk as Walk;
   }
 
   /** Where a tensor lies. Its number names its contents only among the tensors of one walk. */
