@@ -361,8 +361,8 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
   packPanels(k, keysTransposed, length, headWidth, stride);
   packPanels(load<usize>(args, 8) + offset, valuesTransposed, length, headWidth, stride);
   packColumnPanels(k, keys, headWidth, length, stride);
-  packColumns(q, queryColumns, headWidth, length, stride);
-  packColumns(dContext, dContextColumns, headWidth, length, stride);
+  packColumns(q, queryColumns, headWidth, length, stride, <usize>length * (ROWS * 4));
+  packColumns(dContext, dContextColumns, headWidth, length, stride, <usize>length * (ROWS * 4));
   writePower(powers);
   placeRows(scoreRows, dRows, rowBytes, ROWS);
   for (let i = 0; i < length; i += ROWS) {

@@ -1,22 +1,25 @@
 /**
  * Matrix products: C (M, N) = start + A (M, K) · B (K, N), all three forms of training from one microkernel.
  *
- *   B is packed beforehand into panels of eight columns, [⌈N / 8⌉][K][8], zeros beyond N.
+ *   B is packed beforehand into panels of eight columns, [⌈N / 8⌉][k][8] for every block of K, zeros beyond N.
  *     PackTransposed   B[k][n] = w[n][k]     x · Wᵀ: the forward product
  *     PackRows         B[k][n] = w[k][n]     dy · W and dyᵀ · x
- *   A is packed by whoever computes a tile, in its own scratch, into bands of six rows, [⌈rows / 6⌉][k][6].
+ *   A is packed into bands of six rows, [⌈M / 6⌉][k][6]: by whoever computes a tile, in its own scratch, where A lies in
+ *   rows; beforehand where it lies in columns, since a tile's part of them is a few numbers from each of many pages.
  *     MultiplyRows     A[m][k] = a[m][k]
- *     MultiplyColumns  A[m][k] = a[k][m]     dyᵀ · x
+ *     PackBands        A[m][k] = a[k][m]     dyᵀ · x
+ *     MultiplyBands
  *
  * C is cut into tiles that the host chooses by shape alone, runs of bands by runs of panels, and K into blocks of
- * Block.Depth. A band (12 KiB) stays in the first cache while the tile's panels, which the second holds, stream past it,
+ * Block.Depth, which lie one behind the other (panels that are all of K long would meet in few sets of a cache). A band (12 KiB) stays in the first cache while the tile's panels, which the second holds, stream past it,
  * and C is written along its rows. Tiles are taken one below the other, so the next one's panels are there already.
  * start: zero, a bias row, or a matrix like C, which may be C.
  *
  * The microkernel: twelve accumulators, two vectors of a panel and one of a band are the fifteen registers that V8
  * allocates. Per step of k 12 multiply-adds (6 cycles) and some 30 instructions in all: 0.99 of the measured peak on
  * operands in the first cache (AMD EPYC with 48 KiB of it, 4.3 GHz, Node 20, relaxed SIMD); 4 × 8 comes to 0.92, bound
- * by its address arithmetic, and so does 4 × 8 unrolled over k; 6 × 8 unrolled and 4 × 12 spill.
+ * by its address arithmetic, and so does 4 × 8 unrolled over k; 6 × 8 unrolled and 4 × 12 spill. Where the machine takes
+ * two neighbouring vectors as one (src/engines/wasm/wide.ts), 6 × 16 are as many registers and instructions.
  */
 import { gelu4, madd, tanh4 } from './math';
 import { Block } from './opcodes';
@@ -156,6 +159,30 @@ function packRowsOfPanels(from: usize, out: usize, rows: i32, columns: i32, dept
   }
 }
 
+/** Bytes before the band that begins with row m, in the block of K that begins with k0 and is `deep` long. */
+// @ts-ignore: decorator
+@inline
+function bandOffset(rows: i32, k0: i32, m: i32, deep: i32): usize {
+  return (<usize>k0 * <usize>(unitsOf(rows, BAND) * BAND) + <usize>m * <usize>deep) << 2;
+}
+
+/** a, bands, K, M, row stride of a: bands of A[m][k] = a[k][m], read along its rows. */
+export function packBands(args: usize, threads: i32): void {
+  const a = load<usize>(args, 0);
+  const bands = load<usize>(args, 4);
+  const depth = load<i32>(args, 8);
+  const rows = load<i32>(args, 12);
+  const stride = <usize>load<i32>(args, 16) << 2;
+  const units = unitsOf(depth, PACK_ROWS);
+  for (let unit = takeUnit(args, units, threads); unit >= 0; unit = takeUnit(args, units, threads)) {
+    const k = unit * PACK_ROWS;
+    const k0 = k / Block.Depth * Block.Depth;
+    const deep = min<i32>(Block.Depth, depth - k0);
+    const out = bands + bandOffset(rows, k0, 0, deep) + <usize>(k - k0) * (BAND * 4);
+    packColumns(a + <usize>k * stride, out, rows, min(PACK_ROWS, depth - k), stride, <usize>deep * (BAND * 4));
+  }
+}
+
 /**
  * a, row stride of a, panels, c, start or 0, row stride of start (0: one row for all), M, N, K, runs of bands, runs of
  * panels, activation (0 none, 1 gelu, 2 tanh), y: activation(c) where there is one. scratch holds Block.Depth × the rows
@@ -165,14 +192,14 @@ export function multiplyRows(args: usize, threads: i32, scratch: usize): void {
   multiply(args, threads, scratch, false);
 }
 
-/** The same with A[m][k] = a[k][m]. */
-export function multiplyColumns(args: usize, threads: i32, scratch: usize): void {
+/** The same with a in bands already, as packBands leaves it. */
+export function multiplyBands(args: usize, threads: i32, scratch: usize): void {
   multiply(args, threads, scratch, true);
 }
 
 // @ts-ignore: decorator
 @inline
-function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): void {
+function multiply(args: usize, threads: i32, scratch: usize, inBands: bool): void {
   const a = load<usize>(args, 0);
   const aStride = <usize>load<i32>(args, 4) << 2;
   const c = load<usize>(args, 12);
@@ -184,7 +211,7 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
   const activation = load<i32>(args, 44);
   const allBands = unitsOf(rows, BAND);
   const allPanels = unitsOf(columns, 8);
-  const bands = scratch + SCRATCH_WORK;
+  let bands = scratch + SCRATCH_WORK;
   /** The run of bands that lies in scratch, where one block is all of K. */
   let packed = -1;
   for (let tile = takeUnit(args, down * across, threads); tile >= 0; tile = takeUnit(args, down * across, threads)) {
@@ -195,13 +222,14 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
     // Once also where there is nothing to sum: what the product starts from is its result then.
     for (let k0 = 0; k0 == 0 || k0 < depth; k0 += Block.Depth) {
       const deep = min<i32>(Block.Depth, depth - k0);
-      if (depth > Block.Depth || tile % down != packed) {
-        if (transposed) packColumns(a + <usize>k0 * aStride + (<usize>m0 << 2), bands, m1 - m0, deep, aStride);
-        else packSixes(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);
+      if (inBands) {
+        bands = a + bandOffset(rows, k0, m0, deep);
+      } else if (depth > Block.Depth || tile % down != packed) {
+        packSixes(a + <usize>m0 * aStride + (<usize>k0 << 2), bands, m1 - m0, deep, aStride);
         packed = tile % down;
       }
       const panels = load<usize>(args, 8) + panelOffset(columns, k0, n0, deep);
-      multiplyBands(args, bands, panels, k0, deep, m0, m1, n0, n1, scratch);
+      multiplyTile(args, bands, panels, k0, deep, m0, m1, n0, n1, scratch);
     }
     if (activation != 0) {
       for (let m = m0; m < m1; m++) {
@@ -213,7 +241,7 @@ function multiply(args: usize, threads: i32, scratch: usize, transposed: bool): 
 }
 
 /** One block of K of one tile. panels: the tile's first in this block. */
-function multiplyBands(
+function multiplyTile(
   args: usize, bands: usize, panels: usize, k0: i32, deep: i32, m0: i32, m1: i32, n0: i32, n1: i32, scratch: usize,
 ): void {
   const c = load<usize>(args, 12);
@@ -310,11 +338,12 @@ function packTwoTransposed(from: usize, out: usize, rows: i32, depth: i32, strid
 }
 
 /**
- * The columns of a tile in bands of six: out[m / 6][k][6] = from[k][m]. Eight rows at a time, since bands lie pages
- * apart and would push each other out of the cache line by line.
+ * Columns in bands of six: out[m / 6][k][6] = from[k][m], bands bandBytes apart. Eight rows at a time, since bands lie
+ * pages apart and would push each other out of the cache line by line.
  */
-export function packColumns(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
-  const bandBytes = <usize>depth * (BAND * 4);
+export function packColumns(
+  from: usize, out: usize, rows: i32, depth: i32, stride: usize, bandBytes: usize,
+): void {
   for (let k0 = 0; k0 < depth; k0 += 8) {
     const bytes = <usize>min(8, depth - k0) * (BAND * 4);
     let to = out + <usize>k0 * (BAND * 4);

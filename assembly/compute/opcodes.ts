@@ -10,8 +10,9 @@ export enum Opcode {
   // gemm.ts
   PackTransposed,
   PackRows,
+  PackBands,
   MultiplyRows,
-  MultiplyColumns,
+  MultiplyBands,
   // elementwise.ts
   Copy,
   Fill,

@@ -14,7 +14,7 @@ import { binaryCrossEntropyGradient, binaryCrossEntropyRows, binaryCrossEntropyS
 import { activationGradient, add, copy, dropout, erf, fill, scale } from './elementwise';
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
 import { checkFinite } from './finite';
-import { multiplyColumns, multiplyRows, packRows, packTransposed } from './gemm';
+import { multiplyBands, multiplyRows, packBands, packRows, packTransposed } from './gemm';
 import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
 import { meanOfTerms, softmaxGradient, softmaxTerms, squaredGradient, squaredTerms } from './losses';
 import { writeGelu } from './math';
@@ -76,8 +76,9 @@ function runTogether(opcode: u32, args: usize, threads: i32, scratch: usize): vo
   switch (opcode) {
     case Opcode.PackTransposed: { packTransposed(args, threads); break; }
     case Opcode.PackRows: { packRows(args, threads); break; }
+    case Opcode.PackBands: { packBands(args, threads); break; }
     case Opcode.MultiplyRows: { multiplyRows(args, threads, scratch); break; }
-    case Opcode.MultiplyColumns: { multiplyColumns(args, threads, scratch); break; }
+    case Opcode.MultiplyBands: { multiplyBands(args, threads, scratch); break; }
     case Opcode.Attention: { attention(args, threads, scratch); break; }
     case Opcode.AttentionGradient: { attentionGradient(args, threads, scratch); break; }
     default: {

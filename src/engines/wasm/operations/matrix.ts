@@ -83,6 +83,8 @@ export function multiplyRows(
   activation: keyof typeof activationNumbers = 'none',
   y: Place = absent,
 ): void {
+  const tileRows = Math.ceil(Math.ceil(shape.rows / band) / tilingOf(shape).down) * band;
+  tape.needScratch(tileRows * Math.min(Block.Depth, shape.depth) * 4);
   put(tape, Opcode.MultiplyRows, shape, shape.depth, operands, activation, y);
 }
 
@@ -92,7 +94,11 @@ export function multiplyColumns(
   shape: ProductShape,
   operands: { a: Place; panels: Place; c: Place; start: ProductStart },
 ): void {
-  put(tape, Opcode.MultiplyColumns, shape, shape.rows, operands, 'none', absent);
+  const { rows, depth, packedDepth } = shape;
+  // Not kept: a gradient is multiplied this way once.
+  const bands = tape.temporary(Math.ceil(rows / band) * band * depth * 4);
+  tape.put(Opcode.PackBands, [reads(operands.a), writes(bands), countOf(depth, packedDepth), rows, rows]);
+  put(tape, Opcode.MultiplyBands, shape, rows, { ...operands, a: bands }, 'none', absent);
 }
 
 function countOf(most: number, packed: PackedRows | undefined): Argument {
@@ -109,8 +115,6 @@ function put(
   y: Place,
 ): void {
   const { down, across } = tilingOf(shape);
-  const tileRows = Math.ceil(Math.ceil(shape.rows / band) / down) * band;
-  tape.needScratch(tileRows * Math.min(Block.Depth, shape.depth) * 4);
   tape.put(opcode, [
     reads(a),
     aStride,
