@@ -16,9 +16,9 @@ export function define(command: Command): void {
     .action(run);
 }
 
-function run({ engine, json }: { engine?: string; json?: boolean }): void {
+async function run({ engine, json }: { engine?: string; json?: boolean }): Promise<void> {
   const machine = describeMachine();
-  const engines = diagnoseEngines(machine, engine);
+  const engines = await diagnoseEngines(machine, engine);
   const text = engine === undefined ? describeEngines(engines) : describeEngine(engines[0]);
   process.stdout.write(json ? `${JSON.stringify({ machine, engines })}\n` : `${describe(machine)}\n${text}`);
   if (engine !== undefined && !engines[0].canRun) process.exitCode = exitCodes.failure;

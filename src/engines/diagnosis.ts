@@ -4,7 +4,8 @@ import os from 'node:os';
 import { GalvaniError } from '../errors.js';
 import { engineNames } from './index.js';
 import { diagnoseTensorflow, type TensorflowDiagnosis } from './tensorflow/diagnosis.js';
-import { chooseBuild } from './wasm/build.js';
+import { chooseBuild, compileModule } from './wasm/build.js';
+import { hasWideVectors } from './wasm/wide.js';
 
 export interface Gpu {
   readonly name: string;
@@ -48,14 +49,15 @@ export function describeMachine(): Machine {
 }
 
 /** One engine, or all of them. */
-export function diagnoseEngines(machine: Machine, engine?: string): EngineDiagnosis[] {
-  return engineNames.filter((name) => engine === undefined || name === engine).map((name) => diagnose(name, machine));
+export function diagnoseEngines(machine: Machine, engine?: string): Promise<EngineDiagnosis[]> {
+  const names = engineNames.filter((name) => engine === undefined || name === engine);
+  return Promise.all(names.map((name) => diagnose(name, machine)));
 }
 
-function diagnose(name: string, { gpus }: Machine): EngineDiagnosis {
+async function diagnose(name: string, { gpus }: Machine): Promise<EngineDiagnosis> {
   switch (name) {
     case 'wasm':
-      return { name, ...diagnoseWasm() };
+      return { name, ...(await diagnoseWasm()) };
     case 'tensorflow': {
       const tensorflow = diagnoseTensorflow(gpus.length > 0);
       return { name, canRun: tensorflow.canRun, summary: tensorflow.summary, tensorflow };
@@ -65,14 +67,20 @@ function diagnose(name: string, { gpus }: Machine): EngineDiagnosis {
   }
 }
 
-function diagnoseWasm(): { canRun: boolean; summary: string } {
+async function diagnoseWasm(): Promise<{ canRun: boolean; summary: string }> {
   try {
-    const isRelaxed = chooseBuild() === 'relaxed-simd';
-    return { canRun: true, summary: isRelaxed ? 'relaxed SIMD, with fused multiply-add' : 'SIMD, not relaxed SIMD' };
+    const build = chooseBuild();
+    const instructions = build === 'relaxed-simd' ? 'relaxed SIMD, with fused multiply-add' : 'SIMD, not relaxed SIMD';
+    return { canRun: true, summary: `${instructions}; ${describeVectors(await compileModule(build))}` };
   } catch (error) {
     if (!(error instanceof GalvaniError)) throw error;
     return { canRun: false, summary: `expected ${error.parts.expected}, got ${error.parts.got}` };
   }
+}
+
+function describeVectors(module: WebAssembly.Module): string {
+  if (hasWideVectors(module)) return 'vectors of 256 bits';
+  return process.arch === 'x64' ? 'vectors of 128 bits (256 with Node 24 or newer and AVX2)' : 'vectors of 128 bits';
 }
 
 /** It answers in a second or two; over a broken driver it may hang. */

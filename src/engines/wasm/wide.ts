@@ -1,6 +1,6 @@
 /**
  * Vectors of 256 bits: WebAssembly has none, but V8 can make one machine operation of two neighbouring SIMD operations
- * (its revectorizer, on x64 with AVX2; behind a flag that Node has since 22 and that works since 24). Results are the
+ * (its revectorizer, on x64 with AVX2; behind a flag that Node has since 22 and that gains something since 24). Results are the
  * same bits, only sooner. Kernels that profit are written for it, and slower without it, so whether it works is found
  * out by running one: nothing else tells what the compiler made of it.
  *
@@ -12,11 +12,11 @@ import { pageBytes } from './layout.js';
 
 const flag = 'experimental-wasm-revectorize';
 
-/** Lets V8 do so from now on, where it knows how. Counts for what is optimised later. */
-export function allowWideVectors(): void {
+/** Lets V8 do so from now on, where it knows how; or no longer. Counts for what is optimised later. */
+export function allowWideVectors(isAllowed = true): void {
   const { variables } = process.config as { variables: Record<string, unknown> };
   if (variables.v8_enable_wasm_simd256_revec === 1 && !process.execArgv.includes(`--no-${flag}`)) {
-    setFlagsFromString(`--${flag}`);
+    setFlagsFromString(isAllowed ? `--${flag}` : `--no-${flag}`);
   }
 }
 
@@ -37,6 +37,7 @@ export function hasWideVectors(module: WebAssembly.Module): boolean {
   if (isWide === undefined) {
     isWide = gainOfWide(module) >= leastGain;
     known.set(module, isWide);
+    if (!isWide) allowWideVectors(false);
   }
   return isWide;
 }
