@@ -1,27 +1,27 @@
 /**
  * ELECTRA as programs: the joint pre-training step, its evaluation, and inference with either model.
  *
- * One step: hide the masked places → generator → loss and samples there → put the samples in → discriminator → loss at
- * every real token → gradients → one clip over both models → AdamW. Replacements are an edge: sampled on the device, or
- * given by the loader. Gradients do not flow through samples, which are integers.
+ * One step: hide the masked places → generator → loss and samples there → its gradients → put the samples in →
+ * discriminator → loss at every real token → its gradients → one clip over both models → AdamW. Replacements are an edge:
+ * sampled on the device, or given by the loader. Gradients do not flow through samples, which are integers.
  * Source: google-research/electra 8a46635, run_pretraining.py.
  */
 import { adamW } from '../ops/adamW.js';
-import { add, scale } from '../ops/arithmetic.js';
+import { scale } from '../ops/arithmetic.js';
 import { binaryCrossEntropy } from '../ops/binaryCrossEntropy.js';
 import { clip, globalNorm } from '../ops/clip.js';
 import { drawType } from '../ops/dropout.js';
 import { gatherIds, gatherRows } from '../ops/gatherRows.js';
 import { layerNorm } from '../ops/layerNorm.js';
 import { linear } from '../ops/linear.js';
-import { maskedLmHead } from '../ops/maskedLmHead.js';
+import { type MaskedLmHead, maskedLmHead } from '../ops/maskedLmHead.js';
 import { float32, int32, type Tensor } from '../ops/operation.js';
 import { replace } from '../ops/replace.js';
 import { ProgramBuilder } from '../program/builder.js';
 import type { Program } from '../program/program.js';
 import { streams } from '../random/streams.js';
 import type { ModelConfig } from './config.js';
-import { type Encoder, encode, pair, type Weights } from './encoder.js';
+import { type Encoder, type EncoderInputs, encode, pair, type Weights } from './encoder.js';
 import { isDecayed, type ModelPart, type Parameter, parameterName, parametersOf } from './parameters.js';
 
 /** Extents of a batch. */
@@ -67,12 +67,13 @@ export function buildTrain(
 ): Program {
   const build = new ProgramBuilder();
   const parameters = parametersOf(settings.model);
-  const forward = buildForward(build, settings, true);
-  const tensors = parameters.map((parameter) => parameterTensor(build, parameter));
-  const gradients = build.gradients(forward.loss, tensors);
-  appendUpdate(build, parameters, gradients, forward.draw, settings.optimizer);
+  const { batch, head, found, gradients } = buildStep(build, settings, parameters);
+  appendUpdate(build, parameters, gradients, batch.draw, settings.optimizer);
   if (settings.exposesAll) {
-    exposePredictions(build, forward);
+    build.output('generatorLogits', head.logits);
+    build.output('logSumExp', head.logSumExp);
+    build.output('discriminatorLogits', found.logits);
+    build.output('labels', found.labels);
     for (const [i, { name }] of parameters.entries()) build.output(`gradient/${name}`, gradients[i]);
   }
   return build.finish();
@@ -85,10 +86,8 @@ export function buildTrain(
 export function buildAccumulate(settings: StepSettings & { readonly isFirst: boolean }): Program {
   const build = new ProgramBuilder();
   const parameters = parametersOf(settings.model);
-  const forward = buildForward(build, settings, true);
-  const tensors = parameters.map((parameter) => parameterTensor(build, parameter));
   const sums = parameters.map((parameter) => gradientTensor(build, parameter));
-  const gradients = build.gradients(forward.loss, tensors, settings.isFirst ? undefined : sums);
+  const { gradients } = buildStep(build, settings, parameters, settings.isFirst ? undefined : sums);
   for (const [i, parameter] of parameters.entries()) build.assign(gradientName(parameter), gradients[i]);
   return build.finish();
 }
@@ -105,10 +104,12 @@ export function buildUpdate(settings: { readonly model: ModelConfig; readonly op
 /** Losses and counts of a held-out batch, with the discriminator's logits, its input and what was replaced. */
 export function buildEvaluate(settings: StepSettings): Program {
   const build = new ProgramBuilder();
-  const forward = buildForward(build, settings, false);
-  build.output('logits', forward.discriminatorLogits);
-  build.output('labels', forward.labels);
-  build.output('corrupted', forward.corrupted);
+  const batch = inputBatch(build, settings);
+  const head = buildGenerator(build, settings, batch, false);
+  const { logits, labels, corrupted } = buildDiscriminator(build, settings, batch, head, false);
+  build.output('logits', logits);
+  build.output('labels', labels);
+  build.output('corrupted', corrupted);
   return build.finish();
 }
 
@@ -133,33 +134,67 @@ export function buildFillMask(model: ModelConfig, shape: BatchShape): Program {
   return build.finish();
 }
 
-interface Forward {
-  readonly loss: Tensor;
-  readonly draw: Tensor;
-  readonly generatorLogits: Tensor;
-  readonly logSumExp: Tensor;
-  readonly discriminatorLogits: Tensor;
-  readonly labels: Tensor;
-  readonly corrupted: Tensor;
+interface Batch extends EncoderInputs {
+  readonly places: Tensor;
+  readonly seen: Tensor;
+  readonly counts: Tensor;
+  readonly given?: Tensor;
+  readonly denominators: Tensor;
 }
 
-function buildForward(build: ProgramBuilder, settings: StepSettings, isTraining: boolean): Forward {
-  const { model, shape, replacement, objective } = settings;
-  const { ids, lengths, seconds } = inputRows(build, shape);
-  const places = build.input('places', int32(shape.rows, shape.masked));
-  const seen = build.input('seen', int32(shape.rows, shape.masked));
-  const counts = build.input('counts', int32(shape.rows));
-  const given = replacement === 'given' ? build.input('given', int32(shape.rows, shape.masked)) : undefined;
-  const draw = build.input('draw', drawType);
-  const denominators = build.input('denominators', float32(2));
+/**
+ * Forward and backward of the generator, then of the discriminator: no gradient crosses the samples between them, so
+ * nothing of the generator is kept while the discriminator runs. Gradients are added to `previous`.
+ */
+function buildStep(
+  build: ProgramBuilder,
+  settings: StepSettings,
+  parameters: readonly Parameter[],
+  previous?: readonly Tensor[],
+) {
+  const tensors = parameters.map((parameter) => parameterTensor(build, parameter));
+  const gradientsOf = (loss: Tensor, weight: number, earlier?: readonly (Tensor | undefined)[]) =>
+    build.gradients(
+      build.scope('loss', () => scale(build, loss, weight)),
+      tensors,
+      earlier,
+    );
+  const batch = inputBatch(build, settings);
+  const head = buildGenerator(build, settings, batch, true);
+  const ofGenerator = gradientsOf(head.loss, settings.objective.genWeight, previous);
+  const found = buildDiscriminator(build, settings, batch, head, true);
+  // Every parameter belongs to one of the two.
+  const gradients = gradientsOf(found.loss, settings.objective.discWeight, ofGenerator) as Tensor[];
+  return { batch, head, found, gradients };
+}
 
+function inputBatch(build: ProgramBuilder, { shape, replacement }: StepSettings): Batch {
+  const atPlaces = int32(shape.rows, shape.masked);
+  return {
+    ...inputRows(build, shape),
+    places: build.input('places', atPlaces),
+    seen: build.input('seen', atPlaces),
+    counts: build.input('counts', int32(shape.rows)),
+    given: replacement === 'given' ? build.input('given', atPlaces) : undefined,
+    draw: build.input('draw', drawType),
+    denominators: build.input('denominators', float32(2)),
+  };
+}
+
+/** Its loss at the masked places, and samples for them unless replacements are given. */
+function buildGenerator(
+  build: ProgramBuilder,
+  { model, objective }: StepSettings,
+  { ids, places, seen, counts, given, denominators, ...rows }: Batch,
+  isTraining: boolean,
+): MaskedLmHead {
   const head = build.scope('generator', () => {
     const { replaced } = replace(build, ids, places, seen, counts);
     const encoder = encoderOf(build, model, 'generator', isTraining);
-    const states = encode(build, encoder, { ids: replaced, lengths, seconds, draw });
+    const states = encode(build, encoder, { ...rows, ids: replaced });
     return build.scope('head', () => {
       const hidden = generatorHidden(build, encoder, states, places);
-      const batch = { targets: gatherIds(build, ids, places), counts, denominators, draw };
+      const batch = { targets: gatherIds(build, ids, places), counts, denominators, draw: rows.draw };
       return maskedLmHead(build, hidden, ...outputLayer(encoder.weights), batch, {
         temperature: objective.temperature,
         disallowCorrect: objective.disallowCorrect,
@@ -168,33 +203,28 @@ function buildForward(build: ProgramBuilder, settings: StepSettings, isTraining:
       });
     });
   });
+  build.output('mlmLoss', head.loss);
+  build.output('mlmHits', head.hits);
+  return head;
+}
 
+/** Its loss at every real token, with its input, what was replaced there, and its logits. */
+function buildDiscriminator(
+  build: ProgramBuilder,
+  { model }: StepSettings,
+  { ids, places, counts, given, denominators, ...rows }: Batch,
+  { sampled }: MaskedLmHead,
+  isTraining: boolean,
+) {
   const { corrupted, labels, logits } = build.scope('discriminator', () => {
-    const { replaced: corrupted, labels } = replace(build, ids, places, given ?? head.sampled, counts);
+    const { replaced: corrupted, labels } = replace(build, ids, places, given ?? sampled, counts);
     const encoder = encoderOf(build, model, 'discriminator', isTraining);
-    return {
-      corrupted,
-      labels,
-      logits: discriminatorLogits(build, encoder, { ids: corrupted, lengths, seconds, draw }),
-    };
+    return { corrupted, labels, logits: discriminatorLogits(build, encoder, { ...rows, ids: corrupted }) };
   });
-  return build.scope('loss', () => {
-    const rtd = binaryCrossEntropy(build, logits, labels, lengths, denominators);
-    build.output('mlmLoss', head.loss);
-    build.output('mlmHits', head.hits);
-    build.output('rtdLoss', rtd.loss);
-    build.output('rtdHits', rtd.hits);
-    const loss = add(build, scale(build, head.loss, objective.genWeight), scale(build, rtd.loss, objective.discWeight));
-    return {
-      loss,
-      draw,
-      generatorLogits: head.logits,
-      logSumExp: head.logSumExp,
-      discriminatorLogits: logits,
-      labels,
-      corrupted,
-    };
-  });
+  const rtd = build.scope('loss', () => binaryCrossEntropy(build, logits, labels, rows.lengths, denominators));
+  build.output('rtdLoss', rtd.loss);
+  build.output('rtdHits', rtd.hits);
+  return { loss: rtd.loss, corrupted, labels, logits };
 }
 
 function inputRows(build: ProgramBuilder, { rows, places, segments }: Omit<BatchShape, 'masked'>) {
@@ -226,11 +256,7 @@ function outputLayer(weights: Weights): [Tensor, Tensor] {
   return [weights('electra.embeddings.word_embeddings.weight'), weights('generator_lm_head.bias')];
 }
 
-function discriminatorLogits(
-  build: ProgramBuilder,
-  encoder: Encoder,
-  inputs: { ids: Tensor; lengths: Tensor; seconds: Tensor; draw: Tensor },
-): Tensor {
+function discriminatorLogits(build: ProgramBuilder, encoder: Encoder, inputs: EncoderInputs): Tensor {
   const states = encode(build, encoder, inputs);
   return build.scope('head', () => {
     const inner = linear(build, states, ...pair(encoder.weights, 'discriminator_predictions.dense'), 'gelu');
@@ -294,11 +320,4 @@ function parameterTensor(build: ProgramBuilder, { name, shape }: Parameter): Ten
 
 function gradientTensor(build: ProgramBuilder, parameter: Parameter): Tensor {
   return build.variable(gradientName(parameter), parameter.shape, 'gradient');
-}
-
-function exposePredictions(build: ProgramBuilder, forward: Forward): void {
-  build.output('generatorLogits', forward.generatorLogits);
-  build.output('logSumExp', forward.logSumExp);
-  build.output('discriminatorLogits', forward.discriminatorLogits);
-  build.output('labels', forward.labels);
 }

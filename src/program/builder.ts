@@ -120,9 +120,13 @@ export class ProgramBuilder implements Build {
 
   /**
    * Appends the gradient of a scalar by each of `parameters`. Where `previous` has a tensor for a parameter, the
-   * gradient is added to it (micro-batches).
+   * gradient is added to it (micro-batches, several objectives). undefined where there is neither.
    */
-  gradients(objective: Tensor, parameters: readonly Tensor[], previous?: readonly Tensor[]): Tensor[] {
+  gradients(
+    objective: Tensor,
+    parameters: readonly Tensor[],
+    previous?: readonly (Tensor | undefined)[],
+  ): (Tensor | undefined)[] {
     return appendGradients(this, objective, parameters, previous);
   }
 

@@ -15,12 +15,12 @@ export function appendGradients(
   build: ProgramBuilder,
   objective: Tensor,
   parameters: readonly Tensor[],
-  previous?: readonly Tensor[],
-): Tensor[] {
+  previous: readonly (Tensor | undefined)[] = [],
+): (Tensor | undefined)[] {
   const forward = [...build.operations];
   const dependent = tensorsThatDepend(forward, parameters);
   const gradients = new Map<number, Tensor>();
-  for (const [i, tensor] of (previous ?? []).entries()) gradients.set(parameters[i].id, tensor);
+  for (const [i, tensor] of previous.entries()) if (tensor) gradients.set(parameters[i].id, tensor);
   gradients.set(objective.id, constant(build, 1));
 
   for (const operation of forward.reverse()) {
@@ -29,11 +29,7 @@ export function appendGradients(
     if (outputGradients.every((gradient) => gradient === undefined) || !needed.includes(true)) continue;
     build.inScope(operation.scope, () => appendOne(build, operation, needed, outputGradients, gradients));
   }
-  return parameters.map((parameter) => {
-    const gradient = gradients.get(parameter.id);
-    if (!gradient) throw new Error(`internal: the objective does not depend on tensor ${parameter.id}`);
-    return gradient;
-  });
+  return parameters.map(({ id }) => gradients.get(id));
 }
 
 function appendOne(

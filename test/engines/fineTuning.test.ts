@@ -58,7 +58,7 @@ function buildStep(): Program {
   const loss = add(build, add(build, chosen, found), guessed);
   const all = [...Object.values(tables), ...layers, ...heads, span];
   for (const [name, tensor] of Object.entries({ chosen, found, guessed })) build.output(name, tensor);
-  for (const [i, gradient] of build.gradients(loss, all).entries()) build.output(`gradient ${i}`, gradient);
+  for (const [i, gradient] of build.gradients(loss, all).entries()) build.output(`gradient ${i}`, gradient!);
   return build.finish();
 }
 

@@ -43,7 +43,7 @@ function programOf(isTied: boolean, body: (build: ProgramBuilder, x: Tensor) => 
   const labels = ints('labels', rows, places);
   const { loss } = binaryCrossEntropy(build, logits, labels, lengths, build.input('denominators', float32(2)));
   build.output('loss', loss);
-  build.output('gradient', build.gradients(loss, [table])[0]);
+  build.output('gradient', build.gradients(loss, [table])[0]!);
   return build.finish();
 }
 
