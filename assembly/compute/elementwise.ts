@@ -1,6 +1,8 @@
 /** Kernels that touch each element once, in units of UNIT_ELEMENTS. Every y may be an x: elements are read first. */
 import { drop, firstRowOf } from './draws';
-import { erf4, geluSlope4, tanhSlope4 } from './math';
+import {
+  erf4, gelu4, geluOf, geluQuotient, geluRange, geluSlope4, geluSlopeOf, tanh4, tanhSlope4, tanhSlopeOf,
+} from './math';
 import { originOf } from './packing';
 import { SCRATCH_GELU, SCRATCH_WORK } from './scratch';
 import { firstUnit, UNIT_ELEMENTS, unitsOf } from './shares';
@@ -68,37 +70,55 @@ export function scale(args: usize, thread: i32, threads: i32): void {
   }
 }
 
-/** dy, pre, dPre, count, activation (1 gelu, 2 tanh): dPre = dy · activation′(pre). */
+/** dy, pre, dPre, y, count, activation (1 gelu, 2 tanh): dPre = dy · activation′(pre), y = activation(pre). */
 export function activationGradient(args: usize, thread: i32, threads: i32, scratch: usize): void {
   const dy = load<usize>(args, 0);
   const pre = load<usize>(args, 4);
   const dPre = load<usize>(args, 8);
-  const count = load<i32>(args, 12);
-  const isGelu = load<i32>(args, 16) == 1;
+  const y = load<usize>(args, 12);
+  const count = load<i32>(args, 16);
+  const isGelu = load<i32>(args, 20) == 1;
   const table = scratch + SCRATCH_GELU;
   const last = firstElement(count, thread + 1, threads);
   let i = firstElement(count, thread, threads);
   if (isGelu) {
     for (; i + 8 <= last; i += 8) {
       const at = <usize>i << 2;
-      const low = f32x4.mul(v128.load(dy + at), geluSlope4(v128.load(pre + at), table));
-      const high = f32x4.mul(v128.load(dy + at, 16), geluSlope4(v128.load(pre + at, 16), table));
-      v128.store(dPre + at, low);
-      v128.store(dPre + at, high, 16);
+      const low = v128.load(pre + at);
+      const high = v128.load(pre + at, 16);
+      const t0 = geluRange(low, table);
+      const t1 = geluRange(high, table);
+      const s0 = f32x4.mul(t0, t0);
+      const s1 = f32x4.mul(t1, t1);
+      const q0 = geluQuotient(t0, s0, table);
+      const q1 = geluQuotient(t1, s1, table);
+      const d0 = f32x4.mul(v128.load(dy + at), geluSlopeOf(s0, q0, table));
+      const d1 = f32x4.mul(v128.load(dy + at, 16), geluSlopeOf(s1, q1, table));
+      v128.store(dPre + at, d0);
+      v128.store(dPre + at, d1, 16);
+      const y0 = geluOf(low, s0, q0, table);
+      const y1 = geluOf(high, s1, q1, table);
+      v128.store(y + at, y0);
+      v128.store(y + at, y1, 16);
     }
   } else {
     for (; i + 8 <= last; i += 8) {
       const at = <usize>i << 2;
-      const low = f32x4.mul(v128.load(dy + at), tanhSlope4(v128.load(pre + at)));
-      const high = f32x4.mul(v128.load(dy + at, 16), tanhSlope4(v128.load(pre + at, 16)));
-      v128.store(dPre + at, low);
-      v128.store(dPre + at, high, 16);
+      const low = tanh4(v128.load(pre + at));
+      const high = tanh4(v128.load(pre + at, 16));
+      const d0 = f32x4.mul(v128.load(dy + at), tanhSlopeOf(low));
+      const d1 = f32x4.mul(v128.load(dy + at, 16), tanhSlopeOf(high));
+      v128.store(dPre + at, d0);
+      v128.store(dPre + at, d1, 16);
+      v128.store(y + at, low);
+      v128.store(y + at, high, 16);
     }
   }
   for (; i < last; i++) {
     const at = <usize>i << 2;
     const x = f32x4.splat(load<f32>(pre + at));
     store<f32>(dPre + at, load<f32>(dy + at) * f32x4.extract_lane(isGelu ? geluSlope4(x, table) : tanhSlope4(x), 0));
+    store<f32>(y + at, f32x4.extract_lane(isGelu ? gelu4(x, table) : tanh4(x), 0));
   }
 }
 

@@ -208,7 +208,7 @@ export function writeGelu(table: usize): void {
 
 // @ts-ignore: decorator
 @inline
-function geluRange(x: v128, table: usize): v128 {
+export function geluRange(x: v128, table: usize): v128 {
   const end = v128.load32_splat(table);
   return f32x4.pmin(f32x4.pmax(x, f32x4.neg(end)), end);
 }
@@ -216,7 +216,7 @@ function geluRange(x: v128, table: usize): v128 {
 /** t / Q(s). */
 // @ts-ignore: decorator
 @inline
-function geluQuotient(t: v128, s: v128, table: usize): v128 {
+export function geluQuotient(t: v128, s: v128, table: usize): v128 {
   let q = madd(v128.load32_splat(table, 4), s, v128.load32_splat(table, 8));
   q = madd(q, s, v128.load32_splat(table, 12));
   q = madd(q, s, v128.load32_splat(table, 16));
@@ -232,13 +232,19 @@ function geluQuotient(t: v128, s: v128, table: usize): v128 {
 export function gelu4(x: v128, table: usize): v128 {
   const t = geluRange(x, table);
   const s = f32x4.mul(t, t);
+  return geluOf(x, s, geluQuotient(t, s, table), table);
+}
+
+// @ts-ignore: decorator
+@inline
+export function geluOf(x: v128, s: v128, quotient: v128, table: usize): v128 {
   let p = madd(v128.load32_splat(table, 36), s, v128.load32_splat(table, 40));
   p = madd(p, s, v128.load32_splat(table, 44));
   p = madd(p, s, v128.load32_splat(table, 48));
   p = madd(p, s, v128.load32_splat(table, 52));
   p = madd(p, s, v128.load32_splat(table, 56));
   p = madd(p, s, v128.load32_splat(table, 60));
-  return f32x4.mul(x, f32x4.add(f32x4.mul(geluQuotient(t, s, table), p), v128.load32_splat(table, 32)));
+  return f32x4.mul(x, f32x4.add(f32x4.mul(quotient, p), v128.load32_splat(table, 32)));
 }
 
 /** Derivative of gelu: (1 + erf(x / √2)) / 2 + x e^(−x²/2) / √(2π), within 4e-7. table: what writeGelu has written. */
@@ -247,6 +253,12 @@ export function gelu4(x: v128, table: usize): v128 {
 export function geluSlope4(x: v128, table: usize): v128 {
   const t = geluRange(x, table);
   const s = f32x4.mul(t, t);
+  return geluSlopeOf(s, geluQuotient(t, s, table), table);
+}
+
+// @ts-ignore: decorator
+@inline
+export function geluSlopeOf(s: v128, quotient: v128, table: usize): v128 {
   let p = madd(v128.load32_splat(table, 64), s, v128.load32_splat(table, 68));
   p = madd(p, s, v128.load32_splat(table, 72));
   p = madd(p, s, v128.load32_splat(table, 76));
@@ -254,14 +266,19 @@ export function geluSlope4(x: v128, table: usize): v128 {
   p = madd(p, s, v128.load32_splat(table, 84));
   p = madd(p, s, v128.load32_splat(table, 88));
   p = madd(p, s, v128.load32_splat(table, 92));
-  return f32x4.add(f32x4.mul(geluQuotient(t, s, table), p), v128.load32_splat(table, 32));
+  return f32x4.add(f32x4.mul(quotient, p), v128.load32_splat(table, 32));
 }
 
 /** 1 − tanh²(x) as (1 − tanh) (1 + tanh), within 6.5e-7: twice the error of tanh near 1. */
 // @ts-ignore: decorator
 @inline
 export function tanhSlope4(x: v128): v128 {
-  const y = tanh4(x);
+  return tanhSlopeOf(tanh4(x));
+}
+
+// @ts-ignore: decorator
+@inline
+export function tanhSlopeOf(y: v128): v128 {
   const one = f32x4.splat(1.0);
   return f32x4.mul(f32x4.sub(one, y), f32x4.add(one, y));
 }

@@ -34,26 +34,29 @@ export function erf(x: number): number {
   return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }
 
-/** dy and pre of one shape → dPre = dy · activation′(pre). */
+/** dy and pre of one shape → dPre = dy · activation′(pre), and y = activation(pre) once more. */
 export const activationGradientOperation: OperationDefinition<{ activation: Activation }> = {
   name: 'activationGradient',
   infer([dy, pre]) {
     expectType('activationGradient', 'pre', pre, dy);
-    return [dy];
+    return [dy, dy];
   },
   inPlace: [
     [0, 0],
-    [0, 1],
+    [1, 1],
   ],
-  places: { inputs: [0, 1], outputs: [0] },
+  places: { inputs: [0, 1], outputs: [0, 1] },
   flops([dy]) {
     return 20 * sizeOf(dy.shape);
   },
-  reference({ inputs: [dy, pre], outputs: [dPre], attributes }) {
-    for (let i = 0; i < dy.length; i++) dPre[i] = dy[i] * derivative(attributes.activation, pre[i]);
+  reference({ inputs: [dy, pre], outputs: [dPre, y], attributes }) {
+    for (let i = 0; i < dy.length; i++) {
+      dPre[i] = dy[i] * derivative(attributes.activation, pre[i]);
+      y[i] = activate(attributes.activation, pre[i]);
+    }
   },
 };
 
-export function activationGradient(build: Build, dy: Tensor, pre: Tensor, activation: Activation): Tensor {
-  return build.apply(activationGradientOperation, [dy, pre], { activation })[0];
+export function activationGradient(build: Build, dy: Tensor, pre: Tensor, activation: Activation): Tensor[] {
+  return build.apply(activationGradientOperation, [dy, pre], { activation });
 }

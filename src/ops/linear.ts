@@ -31,9 +31,14 @@ export const linearOperation: OperationDefinition<{ activation: Activation }> = 
     return activation === 'none' ? [y] : [y, y];
   },
   accumulates: [0, 1, 2],
-  gradient({ build, inputs: [x, weight, bias], outputs, attributes, outputGradients: [dy], needed, previous }) {
-    const dPre =
-      attributes.activation === 'none' ? dy! : activationGradient(build, dy!, outputs[1], attributes.activation);
+  gradient({ build, inputs, outputs, attributes: { activation }, outputGradients, needed, previous, remade }) {
+    const [x, weight, bias] = inputs;
+    let dPre = outputGradients[0]!;
+    if (activation !== 'none') {
+      const [slope, y] = activationGradient(build, dPre, outputs[1], activation);
+      remade(0, y);
+      dPre = slope;
+    }
     return [
       needed[0] ? linearInputGradient(build, dPre, weight, previous[0]) : undefined,
       needed[1] ? linearWeightGradient(build, dPre, x, previous[1]) : undefined,

@@ -44,6 +44,8 @@ export interface GradientCall<A extends Attributes> {
   readonly needed: readonly boolean[];
   /** What other uses of an input have already contributed. */
   readonly previous: readonly (Tensor | undefined)[];
+  /** `again`, which the gradient makes anyway, is what this output is: those who read the output late may read it. */
+  remade(output: number, again: Tensor): void;
 }
 
 /**

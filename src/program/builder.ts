@@ -9,6 +9,7 @@ import { shareCommonSubexpressions } from './commonSubexpressions.js';
 import { removeDeadCode } from './deadCode.js';
 import { appendGradients } from './gradients.js';
 import type { Operation, Program, TensorInfo, Variable, VariableRole } from './program.js';
+import { readRemade } from './recomputation.js';
 
 export class ProgramBuilder implements Build {
   readonly #tensors: TensorInfo[] = [];
@@ -16,6 +17,7 @@ export class ProgramBuilder implements Build {
   readonly #inputs: Record<string, number> = {};
   readonly #variables: Record<string, Variable> = {};
   readonly #outputs: Record<string, number> = {};
+  readonly #remade: [number, number][] = [];
   #scope = '';
 
   /** Operations so far, for those who append to them (gradients). */
@@ -130,9 +132,15 @@ export class ProgramBuilder implements Build {
     return appendGradients(this, objective, parameters, previous);
   }
 
-  /** What was asked for, without what is computed twice or for nobody. */
+  /** Says that `again` is the same as an earlier value. */
+  remade(value: number, again: number): void {
+    this.#remade.push([value, again]);
+  }
+
+  /** What was asked for, without what is computed twice or for nobody, or kept although it is made again. */
   finish(): Program {
-    return removeDeadCode(shareCommonSubexpressions(this.#asAsked()));
+    const frugal = readRemade(this.#asAsked(), this.#remade);
+    return removeDeadCode(shareCommonSubexpressions(frugal));
   }
 
   #asAsked(): Program {

@@ -53,6 +53,7 @@ function appendOne(
     outputGradients,
     needed,
     previous,
+    remade: (output, again) => build.remade(operation.outputs[output], again.id),
   });
   for (const [i, result] of results.entries()) {
     if (!needed[i] || !result) continue;

@@ -239,7 +239,8 @@ function activationCases(): Case[] {
         attributes: { activation },
         inputs: [floats([3, width]), floats([3, width], 3)],
         // The slope is at most 1.13 and within 6.5e-7 (11 u) of exact, as its kernel states; the product rounds once.
-        bounds: ({ inputs: [dy] }) => [scaled(dy, gamma(13))],
+        // y is within 4 ulp of pre (gelu) or 5 of itself (tanh), which are at most 10 u of pre.
+        bounds: ({ inputs: [dy, pre] }) => [scaled(dy, gamma(13)), scaled(pre, gamma(10))],
       };
     }),
   );

@@ -43,13 +43,13 @@ function ulp(value: number): number {
 }
 
 function slope(activation: 'gelu' | 'tanh', at: number): number {
-  const outputs = [new Float64Array(1)];
+  const outputs = [new Float64Array(1), new Float64Array(1)];
   const type = { dtype: 'float32', shape: [1] } as const;
   activationGradientOperation.reference({
     inputs: [Float64Array.of(1), Float64Array.of(at)],
     outputs,
     inputTypes: [type, type],
-    outputTypes: [type],
+    outputTypes: [type, type],
     attributes: { activation },
   });
   return outputs[0][0];

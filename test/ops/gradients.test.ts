@@ -196,6 +196,7 @@ async function run(one: Case, values: (Float64Array | Int32Array | undefined)[],
     inputs: tensors as never,
     outputs,
     attributes: one.attributes ?? {},
+    remade: () => {},
     outputGradients: outputs.map((_, i) => (i === 0 ? dyTensor : undefined)),
     needed,
     previous: one.inputs.map((input, i) =>

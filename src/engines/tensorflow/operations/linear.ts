@@ -18,30 +18,36 @@ export const linear: Emit<{ activation: Activation }> = (call) => {
   const { activation } = attributes;
   if (activation === 'none') return [graph.reshape(pre, shape)];
   const [y] = graph.block(['activate', activation, call.isOperand[0]], [pre], (nodes, [pre]) => [
-    rounded(nodes, activate(nodes, activation, pre), call, 0),
+    rounded(nodes, activate(nodes, activation, pre, halfway(nodes, activation, pre)), call, 0),
   ]);
   return [y, pre].map((output) => graph.reshape(output, shape));
 };
 
-function activate(nodes: Nodes, activation: Activation, x: Wire): Wire {
+/** What an activation and its slope are both made of: tanh x, or 1 + erf(x / √2). */
+function halfway(nodes: Nodes, activation: Activation, x: Wire): Wire {
   if (activation === 'tanh') return nodes.tanh(x);
-  const erf = nodes.erf(nodes.mul(x, nodes.float(Math.SQRT1_2)));
-  return nodes.mul(nodes.mul(x, nodes.float(0.5)), nodes.add(erf, nodes.float(1)));
+  return nodes.add(nodes.erf(nodes.mul(x, nodes.float(Math.SQRT1_2))), nodes.float(1));
+}
+
+function activate(nodes: Nodes, activation: Activation, x: Wire, half: Wire): Wire {
+  return activation === 'tanh' ? half : nodes.mul(nodes.mul(x, nodes.float(0.5)), half);
 }
 
 export const activationGradient: Emit<{ activation: Activation }> = (call) => {
   const { graph, inputs, attributes } = call;
   const { activation } = attributes;
-  return graph.block(['activation_gradient', activation, call.isOperand[0]], inputs, (nodes, [dy, x]) => [
-    rounded(nodes, nodes.mul(dy, slope(nodes, activation, x)), call, 0),
-  ]);
+  return graph.block(['activation_gradient', activation, ...call.isOperand], inputs, (nodes, [dy, x]) => {
+    const half = halfway(nodes, activation, x);
+    return [nodes.mul(dy, slope(nodes, activation, x, half)), activate(nodes, activation, x, half)].map((output, i) =>
+      rounded(nodes, output, call, i),
+    );
+  });
 };
 
-function slope(nodes: Nodes, activation: Activation, x: Wire): Wire {
-  if (activation === 'tanh') return nodes.sub(nodes.float(1), nodes.square(nodes.tanh(x)));
+function slope(nodes: Nodes, activation: Activation, x: Wire, half: Wire): Wire {
+  if (activation === 'tanh') return nodes.sub(nodes.float(1), nodes.square(half));
   // Φ(x) + x φ(x)
-  const erf = nodes.erf(nodes.mul(x, nodes.float(Math.SQRT1_2)));
-  const cumulative = nodes.mul(nodes.float(0.5), nodes.add(erf, nodes.float(1)));
+  const cumulative = nodes.mul(nodes.float(0.5), half);
   const bell = nodes.exp(nodes.mul(nodes.float(-0.5), nodes.square(x)));
   return nodes.add(cumulative, nodes.mul(x, nodes.mul(nodes.float(1 / Math.sqrt(2 * Math.PI)), bell)));
 }

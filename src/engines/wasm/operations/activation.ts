@@ -1,4 +1,4 @@
-/** dPre = dy · activation′(pre), a unit of elements after another. */
+/** dPre = dy · activation′(pre) and y = activation(pre), a unit of elements after another. */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
 import type { Activation } from '../../../ops/activation.js';
 import { copy, elementCount, type OperationCall } from '../operationCall.js';
@@ -15,13 +15,14 @@ export function writeActivationGradient({
 }: OperationCall): void {
   const activation = attributes.activation as Activation;
   if (activation === 'none') {
-    copy(tape, inputs[0], outputs[0]);
+    for (const [i, output] of outputs.entries()) copy(tape, inputs[i], output);
     return;
   }
   tape.put(Opcode.ActivationGradient, [
     reads(inputs[0]),
     reads(inputs[1]),
     writes(outputs[0]),
+    writes(outputs[1]),
     elementCount(packed, inputTypes[0].shape),
     activationNumbers[activation],
   ]);
