@@ -162,21 +162,23 @@ function normalizeRow(
 }
 
 /**
- * dy, x, gamma, mean, inverse, dx, rows, width. dx may be dy.
- * With x̂ = (x − mean) · inverse and g = dy γ:  dx = inverse (g − mean(g) − x̂ mean(g x̂)).
+ * dy, x, gamma, beta, mean, inverse, dx, y, rows, width. dx may be dy, and y x.
+ * With x̂ = (x − mean) · inverse and g = dy γ:  dx = inverse (g − mean(g) − x̂ mean(g x̂)), y = x̂ γ + β.
  */
 export function layerNormGradient(args: usize, thread: i32, threads: i32): void {
   const gamma = load<usize>(args, 8);
-  const rows = load<i32>(args, 24);
-  const width = load<i32>(args, 28);
+  const beta = load<usize>(args, 12);
+  const rows = load<i32>(args, 32);
+  const width = load<i32>(args, 36);
   const last = firstUnit(rows, thread + 1, threads);
   for (let row = firstUnit(rows, thread, threads); row < last; row++) {
     const offset = (<usize>row * <usize>width) << 2;
     const dy = load<usize>(args, 0) + offset;
     const x = load<usize>(args, 4) + offset;
-    const dx = load<usize>(args, 20) + offset;
-    const mean = load<f32>(load<usize>(args, 12) + (<usize>row << 2));
-    const inverse = load<f32>(load<usize>(args, 16) + (<usize>row << 2));
+    const dx = load<usize>(args, 24) + offset;
+    const y = load<usize>(args, 28) + offset;
+    const mean = load<f32>(load<usize>(args, 16) + (<usize>row << 2));
+    const inverse = load<f32>(load<usize>(args, 20) + (<usize>row << 2));
     const means = f32x4.splat(mean);
     const inverses = f32x4.splat(inverse);
     let lowG = f32x4.splat(0);
@@ -213,11 +215,14 @@ export function layerNormGradient(args: usize, thread: i32, threads: i32): void 
       const high = f32x4.sub(f32x4.mul(v128.load(dy + at, 16), v128.load(gamma + at, 16)), meansG);
       v128.store(dx + at, f32x4.mul(inverses, f32x4.sub(low, f32x4.mul(normalLow, meansGx))));
       v128.store(dx + at, f32x4.mul(inverses, f32x4.sub(high, f32x4.mul(normalHigh, meansGx))), 16);
+      v128.store(y + at, madd(normalLow, v128.load(gamma + at), v128.load(beta + at)));
+      v128.store(y + at, madd(normalHigh, v128.load(gamma + at, 16), v128.load(beta + at, 16)), 16);
     }
     for (; i < width; i++) {
       const at = <usize>i << 2;
       const normal = (load<f32>(x + at) - mean) * inverse;
       store<f32>(dx + at, inverse * (load<f32>(dy + at) * load<f32>(gamma + at) - meanG - normal * meanGx));
+      store<f32>(y + at, normal * load<f32>(gamma + at) + load<f32>(beta + at));
     }
   }
 }

@@ -34,10 +34,11 @@ export const addNormOperation: OperationDefinition<AddNormAttributes> = {
     [1, 1],
   ],
   accumulates: [2, 3],
-  gradient({ build, inputs, outputs: [, sum, mean, inverse], attributes, outputGradients: [dy], previous }) {
-    const [, , gamma, , draw] = inputs;
-    const dSum = layerNormGradient(build, dy!, sum, gamma, mean, inverse);
+  gradient({ build, inputs, outputs: [, sum, mean, inverse], attributes, outputGradients: [dy], previous, remade }) {
+    const [, , gamma, beta, draw] = inputs;
     const [dGamma, dBeta] = layerNormParameterGradient(build, dy!, sum, mean, inverse, previous[2], previous[3]);
+    const [dSum, y] = layerNormGradient(build, dy!, sum, gamma, beta, mean, inverse);
+    remade(0, y);
     return [dropout(build, dSum, draw, attributes), dSum, dGamma, dBeta, undefined];
   },
   places: { inputs: [0, 1], outputs: [0, 1, 2, 3] },

@@ -26,9 +26,11 @@ export const layerNormOperation: OperationDefinition<{ epsilon: number }> = {
   },
   inPlace: [],
   accumulates: [1, 2],
-  gradient({ build, inputs: [x, gamma], outputs: [, mean, inverse], outputGradients: [dy], previous }) {
+  gradient({ build, inputs: [x, gamma, beta], outputs: [, mean, inverse], outputGradients: [dy], previous, remade }) {
     const [dGamma, dBeta] = layerNormParameterGradient(build, dy!, x, mean, inverse, previous[1], previous[2]);
-    return [layerNormGradient(build, dy!, x, gamma, mean, inverse), dGamma, dBeta];
+    const [dx, y] = layerNormGradient(build, dy!, x, gamma, beta, mean, inverse);
+    remade(0, y);
+    return [dx, dGamma, dBeta];
   },
   places: { inputs: [0], outputs: [0, 1, 2] },
   flops([x]) {
@@ -57,9 +59,23 @@ export function normalize(
     let squares = 0;
     for (let i = 0; i < width; i++) squares += (x[row * width + i] - mean[row]) ** 2;
     inverse[row] = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) {
-      y[row * width + i] = (x[row * width + i] - mean[row]) * inverse[row] * gamma[i] + beta[i];
-    }
+    scaleNormal(x, gamma, beta, mean, inverse, y, row);
+  }
+}
+
+/** One row of y, when its mean and inverse deviation are known. */
+function scaleNormal(
+  x: Values,
+  gamma: Values,
+  beta: Values,
+  mean: Values,
+  inverse: Values,
+  y: Values,
+  row: number,
+): void {
+  const start = row * gamma.length;
+  for (let i = 0; i < gamma.length; i++) {
+    y[start + i] = (x[start + i] - mean[row]) * inverse[row] * gamma[i] + beta[i];
   }
 }
 
@@ -67,22 +83,26 @@ export function layerNorm(build: Build, x: Tensor, gamma: Tensor, beta: Tensor, 
   return build.apply(layerNormOperation, [x, gamma, beta], { epsilon })[0];
 }
 
-/** dy, x (…, H), gamma (H), mean, inverse deviation (rows) → dx (…, H). */
+/** dy, x (…, H), gamma, beta (H), mean, inverse deviation (rows) → dx, and y once more (…, H). */
 export const layerNormGradientOperation: OperationDefinition<Record<string, never>> = {
   name: 'layerNormGradient',
-  infer([dy, x, gamma, mean, inverse]) {
+  infer([dy, x, gamma, beta, mean, inverse]) {
     expectType('layerNormGradient', 'x', x, dy);
     expectType('layerNormGradient', 'gamma', gamma, float32(lastOf(dy.shape)));
+    expectType('layerNormGradient', 'beta', beta, gamma);
     expectType('layerNormGradient', 'mean', mean, float32(rowsOf(dy.shape)));
     expectType('layerNormGradient', 'inverse', inverse, mean);
-    return [dy];
+    return [dy, dy];
   },
-  inPlace: [[0, 0]],
-  places: { inputs: [0, 1, 3, 4], outputs: [0] },
+  inPlace: [
+    [0, 0],
+    [1, 1],
+  ],
+  places: { inputs: [0, 1, 4, 5], outputs: [0, 1] },
   flops([dy]) {
-    return 12 * sizeOf(dy.shape);
+    return 14 * sizeOf(dy.shape);
   },
-  reference({ inputs: [dy, x, gamma, mean, inverse], outputs: [dx] }) {
+  reference({ inputs: [dy, x, gamma, beta, mean, inverse], outputs: [dx, y] }) {
     // With x̂ = (x − mean) · inverse and g = dy γ:  dx = inverse (g − mean(g) − x̂ mean(g x̂)).
     const width = gamma.length;
     for (let row = 0; row < mean.length; row++) {
@@ -97,6 +117,7 @@ export const layerNormGradientOperation: OperationDefinition<Record<string, neve
         const normal = (x[row * width + i] - mean[row]) * inverse[row];
         dx[row * width + i] = inverse[row] * (dy[row * width + i] * gamma[i] - meanG - normal * meanGx);
       }
+      scaleNormal(x, gamma, beta, mean, inverse, y, row);
     }
   },
 };
@@ -106,10 +127,11 @@ export function layerNormGradient(
   dy: Tensor,
   x: Tensor,
   gamma: Tensor,
+  beta: Tensor,
   mean: Tensor,
   inverse: Tensor,
-): Tensor {
-  return build.apply(layerNormGradientOperation, [dy, x, gamma, mean, inverse], {})[0];
+): Tensor[] {
+  return build.apply(layerNormGradientOperation, [dy, x, gamma, beta, mean, inverse], {});
 }
 
 /** dy, x (…, H), mean, inverse (rows), previous dγ and dβ or absent → dγ (H), dβ (H). */

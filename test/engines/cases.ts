@@ -317,11 +317,12 @@ function normCases(): Case[] {
         operation: 'layerNormGradient',
         title,
         attributes: {},
-        inputs: [floats(shape), floats(shape), gain, mean, inverse],
+        inputs: [floats(shape), floats(shape), gain, shift, mean, inverse],
         // Every term of dx carries at most 8 roundings and those of a mean over the row; x̂ comes within
-        // 3u (|x| + |mean|) · inverse of its own.
-        bounds({ inputs: [dy, x, gain, mean, inverse] }) {
+        // 3u (|x| + |mean|) · inverse of its own, and y takes two roundings more.
+        bounds({ inputs: [dy, x, gain, shift, mean, inverse] }) {
           const bound = new Float64Array(dy.length);
+          const boundY = new Float64Array(dy.length);
           for (let row = 0; row < rows; row++) {
             let meanG = 0;
             let mostNormal = 0;
@@ -329,6 +330,7 @@ function normCases(): Case[] {
               meanG += Math.abs(dy[row * width + k] * gain[k]) / width;
               const size = (Math.abs(x[row * width + k]) + Math.abs(mean[row])) * inverse[row];
               mostNormal = Math.max(mostNormal, size);
+              boundY[row * width + k] = gamma(5) * (size * Math.abs(gain[k]) + Math.abs(shift[k]));
             }
             for (let k = 0; k < width; k++) {
               const g = Math.abs(dy[row * width + k] * gain[k]);
@@ -336,7 +338,7 @@ function normCases(): Case[] {
               bound[row * width + k] = inverse[row] * gamma(width + 16) * terms;
             }
           }
-          return [bound];
+          return [bound, boundY];
         },
       },
       {

@@ -51,19 +51,21 @@ function normalize(nodes: Nodes, x: Wire, gamma: Wire, beta: Wire, epsilon: numb
   return [y, nodes.reshape(mean, [-1]), nodes.reshape(inverse, [-1])];
 }
 
-export const layerNormGradient: Emit = ({ graph, inputs, inputTypes, outputTypes }) => {
-  const [dy, x, gamma, mean, inverse] = inputs;
+export const layerNormGradient: Emit = (call) => {
+  const { graph, inputs, inputTypes, outputTypes } = call;
+  const [dy, x, gamma, beta, mean, inverse] = inputs;
   const rows = [dy, x].map((input) => asRows(graph, input, inputTypes[0]));
   const outputs = graph.block(
-    ['layer_norm_gradient'],
-    [...rows, gamma, mean, inverse],
-    (nodes, [dy, x, gamma, mean, inverse]) => {
+    ['layer_norm_gradient', call.isOperand[1]],
+    [...rows, gamma, beta, mean, inverse],
+    (nodes, [dy, x, gamma, beta, mean, inverse]) => {
       const column = nodes.expandDims(inverse, 1);
       const normal = nodes.mul(nodes.sub(x, nodes.expandDims(mean, 1)), column);
       const g = nodes.mul(dy, gamma);
       const meanG = nodes.mean(g, [1], true);
       const meanGx = nodes.mean(nodes.mul(g, normal), [1], true);
-      return [nodes.mul(column, nodes.sub(nodes.sub(g, meanG), nodes.mul(normal, meanGx)))];
+      const y = nodes.add(nodes.mul(normal, gamma), beta);
+      return [nodes.mul(column, nodes.sub(nodes.sub(g, meanG), nodes.mul(normal, meanGx))), rounded(nodes, y, call, 1)];
     },
   );
   return shaped(graph, outputs, outputTypes);

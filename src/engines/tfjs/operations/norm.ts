@@ -25,11 +25,11 @@ function normalize(x: Tensor2D, gamma: Tensor, beta: Tensor, epsilon: number): T
 }
 
 /** With x̂ = (x − mean) · inverse and g = dy γ:  dx = inverse (g − mean(g) − x̂ mean(g x̂)). */
-export function layerNormGradient({ inputs: [dy, x, gamma, means, inverse] }: OperationCall): Tensor[] {
+export function layerNormGradient({ inputs: [dy, x, gamma, beta, means, inverse] }: OperationCall): Tensor[] {
   const g = mul(asRows(dy), gamma);
   const normal = standardize(x, means, inverse);
   const shared = mul(normal, mean(mul(g, normal), 1, true));
-  return [mul(sub(sub(g, mean(g, 1, true)), shared), asColumn(inverse))];
+  return [mul(sub(sub(g, mean(g, 1, true)), shared), asColumn(inverse)), add(mul(normal, gamma), beta)];
 }
 
 export function layerNormParameterGradient({ inputs }: OperationCall): Tensor[] {

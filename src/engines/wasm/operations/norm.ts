@@ -31,9 +31,14 @@ export function writeAddNorm({ tape, inputTypes, inputs, outputs, attributes, pa
   ]);
 }
 
-export function writeLayerNormGradient({ tape, inputTypes, inputs, outputs: [dx], packed }: OperationCall): void {
+export function writeLayerNormGradient({ tape, inputTypes, inputs, outputs, packed }: OperationCall): void {
   const { shape } = inputTypes[0];
-  tape.put(Opcode.LayerNormGradient, [...inputs.map(reads), writes(dx), rowCount(packed, shape), lastOf(shape)]);
+  tape.put(Opcode.LayerNormGradient, [
+    ...inputs.map(reads),
+    ...outputs.map(writes),
+    rowCount(packed, shape),
+    lastOf(shape),
+  ]);
 }
 
 export function writeLayerNormParameterGradient({ tape, inputTypes, inputs, outputs, packed }: OperationCall): void {
