@@ -3,9 +3,12 @@
  *
  * gelu is the exact one, x Φ(x) = x (1 + erf(x/√2)) / 2, as ELECTRA and Hugging Face's "gelu" compute it.
  */
+import { oneOf } from './attributes.js';
 import { type Build, expectType, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 
 export type Activation = 'none' | 'gelu' | 'tanh';
+
+export const activationRule = oneOf(['none', 'gelu', 'tanh'] satisfies Activation[]);
 
 export function activate(activation: Activation, x: number): number {
   if (activation === 'gelu') return 0.5 * x * (1 + erf(x * Math.SQRT1_2));
@@ -37,6 +40,7 @@ export function erf(x: number): number {
 /** dy and pre of one shape → dPre = dy · activation′(pre), and y = activation(pre) once more. */
 export const activationGradientOperation: OperationDefinition<{ activation: Activation }> = {
   name: 'activationGradient',
+  attributes: { activation: activationRule },
   infer([dy, pre]) {
     expectType('activationGradient', 'pre', pre, dy);
     return [dy, dy];

@@ -8,6 +8,7 @@
  * c₁ = 1 / (1 − β₁ᵗ), c₂ = 1 / (1 − β₂ᵗ) with t = step + 1, or both 1 without bias correction, as the original
  * ELECTRA has it (google-research/electra 8a46635, model/optimization.py). A factor of NaN changes nothing.
  */
+import { anyNumber, belowOne, flag, notNegative } from './attributes.js';
 import { drawType } from './dropout.js';
 import { type Build, expectType, float32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 
@@ -24,6 +25,15 @@ export type AdamWAttributes = {
 /** parameter, m, v, gradient of one shape, factor [], rate [], draw (its step counts) → parameter, m, v after it. */
 export const adamWOperation: OperationDefinition<AdamWAttributes> = {
   name: 'adamW',
+  attributes: {
+    beta1: belowOne,
+    beta2: belowOne,
+    epsilon: notNegative,
+    epsilonInRoot: flag,
+    weightDecay: notNegative,
+    rateFactor: anyNumber,
+    biasCorrection: flag,
+  },
   infer([parameter, m, v, gradient, factor, rate, draw]) {
     expectType('adamW', 'm', m, parameter);
     expectType('adamW', 'v', v, parameter);

@@ -2,7 +2,16 @@
  * y = layerNorm(residual + dropout(x)): the end of every sublayer of a post-norm encoder, in one pass over memory.
  * Its gradient is layerNorm's; the branch of x gets it through the same dropout mask, drawn again.
  */
-import { type DropoutAttributes, drawType, dropout, dropoutFactor, dropoutThreshold, readDraw } from './dropout.js';
+import { notNegative } from './attributes.js';
+import {
+  type DropoutAttributes,
+  drawType,
+  dropout,
+  dropoutFactor,
+  dropoutRules,
+  dropoutThreshold,
+  readDraw,
+} from './dropout.js';
 import { layerNormGradient, layerNormParameterGradient, normalize } from './layerNorm.js';
 import {
   type Build,
@@ -20,6 +29,7 @@ type AddNormAttributes = DropoutAttributes & { readonly epsilon: number };
 /** x, residual (B, …, H), gamma (H), beta (H), draw → y, sum (B, …, H), mean (rows), inverse deviation (rows). */
 export const addNormOperation: OperationDefinition<AddNormAttributes> = {
   name: 'addNorm',
+  attributes: { ...dropoutRules, epsilon: notNegative },
   infer([x, residual, gamma, beta, draw]) {
     const width = lastOf(x.shape);
     expectType('addNorm', 'residual', residual, x);
@@ -39,7 +49,8 @@ export const addNormOperation: OperationDefinition<AddNormAttributes> = {
     const [dGamma, dBeta] = layerNormParameterGradient(build, dy!, sum, mean, inverse, previous[2], previous[3]);
     const [dSum, y] = layerNormGradient(build, dy!, sum, gamma, beta, mean, inverse);
     remade(0, y);
-    return [dropout(build, dSum, draw, attributes), dSum, dGamma, dBeta, undefined];
+    const { dropout: probability, stream } = attributes;
+    return [dropout(build, dSum, draw, { dropout: probability, stream }), dSum, dGamma, dBeta, undefined];
   },
   places: { inputs: [0, 1], outputs: [0, 1, 2, 3] },
   flops([x]) {

@@ -1,9 +1,11 @@
 /** The few elementwise operations that a loss is put together with: a constant, a sum of two, a multiple. */
+import { anyNumber } from './attributes.js';
 import { type Build, expectType, float32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 
 /** → value [], the seed of a gradient. */
 export const constantOperation: OperationDefinition<{ value: number }> = {
   name: 'constant',
+  attributes: { value: anyNumber },
   infer() {
     return [float32()];
   },
@@ -50,6 +52,7 @@ export function add(build: Build, x: Tensor, y: Tensor): Tensor {
 /** x → factor · x. */
 export const scaleOperation: OperationDefinition<{ factor: number }> = {
   name: 'scale',
+  attributes: { factor: anyNumber },
   infer([x]) {
     expectType('scale', 'x', x, float32(...x.shape));
     return [x];

@@ -5,7 +5,15 @@
  * the (B, A, T, T) probabilities, which are computed again (Dao et al. 2022). Padding queries give zeros.
  * Decision index of a probability: ((row · A + head) · T + query) · T + key, rows counted over the whole batch.
  */
-import { type DropoutAttributes, drawType, dropoutFactor, dropoutThreshold, readDraw } from './dropout.js';
+import { count } from './attributes.js';
+import {
+  type DropoutAttributes,
+  drawType,
+  dropoutFactor,
+  dropoutRules,
+  dropoutThreshold,
+  readDraw,
+} from './dropout.js';
 import {
   type Build,
   expectType,
@@ -22,6 +30,7 @@ type AttentionAttributes = DropoutAttributes & { readonly heads: number };
 /** q, k, v (B, T, H), lengths (B, S), draw → context (B, T, H), log of the denominators (B, A, T). */
 export const attentionOperation: OperationDefinition<AttentionAttributes> = {
   name: 'attention',
+  attributes: { ...dropoutRules, heads: count },
   infer([q, k, v, lengths, draw], { heads }) {
     const [rows, places, width] = q.shape;
     expectType('attention', 'q', q, float32(-1, -1, Math.ceil(width / heads) * heads));
@@ -82,6 +91,7 @@ export function attention(
 /** q, k, v, context (B, T, H), log of the denominators (B, A, T), lengths, draw, dContext → dq, dk, dv (B, T, H). */
 export const attentionGradientOperation: OperationDefinition<AttentionAttributes> = {
   name: 'attentionGradient',
+  attributes: { ...dropoutRules, heads: count },
   infer([q, k, v, context, logSumExp, lengths, draw, dContext], attributes) {
     expectType('attentionGradient', 'k', k, q);
     expectType('attentionGradient', 'v', v, q);

@@ -3,6 +3,7 @@
  * The factor of a norm that is not finite is NaN, which makes the update leave everything as it was: a run that meets
  * an overflow still holds its last good weights.
  */
+import { positive } from './attributes.js';
 import { type Build, expectType, float32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 
 /** Any number of float32 tensors → √ Σ of all squares, []. */
@@ -29,6 +30,7 @@ export function globalNorm(build: Build, gradients: readonly Tensor[]): Tensor {
 /** norm [] → 1 / max(1, norm / maxNorm), or NaN when the norm is not finite, []. */
 export const clipOperation: OperationDefinition<{ maxNorm: number }> = {
   name: 'clip',
+  attributes: { maxNorm: positive },
   infer([norm]) {
     expectType('clip', 'norm', norm, float32());
     return [norm];

@@ -1,4 +1,5 @@
 /** Tensors side by side along the last extent; the gradient of each is its columns. */
+import { count, offset } from './attributes.js';
 import { type Build, expectType, float32, lastOf, type OperationDefinition, type Tensor } from './operation.js';
 
 /** Any number of tensors (…, Nᵢ) → (…, Σ Nᵢ). */
@@ -44,6 +45,7 @@ export function concatenate(build: Build, parts: readonly Tensor[]): Tensor {
 /** dy (…, N) → its columns [from, from + width), (…, width). */
 export const concatenateGradientOperation: OperationDefinition<{ from: number; width: number }> = {
   name: 'concatenateGradient',
+  attributes: { from: offset, width: count },
   infer([dy], { from, width }) {
     const leading = dy.shape.slice(0, -1);
     expectType('concatenateGradient', 'dy', dy, float32(...leading, Math.max(from + width, lastOf(dy.shape))));

@@ -6,7 +6,9 @@
  * stored. `draw` is int32 [4]: seed low, seed high, step, first row of this part of the batch, so that a micro-batch
  * draws what its rows would draw in the whole batch (decision index = element + first row · elements a row).
  */
+
 import { drawWord, type Key } from '../random/philox.js';
+import { belowOne, word } from './attributes.js';
 import {
   type Build,
   expectType,
@@ -23,6 +25,8 @@ export type DropoutAttributes = {
   /** The stream of this site (src/random/streams.ts). */
   readonly stream: number;
 };
+
+export const dropoutRules = { dropout: belowOne, stream: word };
 
 /** Type of the `draw` input of every operation that draws. */
 export const drawType = int32(4);
@@ -52,6 +56,7 @@ export function dropoutFactor(draw: Draw, stream: number, threshold: number, ind
 /** x (B, …), draw → y of x's type. */
 export const dropoutOperation: OperationDefinition<DropoutAttributes> = {
   name: 'dropout',
+  attributes: dropoutRules,
   infer([x, draw]) {
     expectType('dropout', 'draw', draw, drawType);
     return [x];

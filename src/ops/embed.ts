@@ -3,6 +3,7 @@
  * Padding gets zeros and gives no gradient. The gradient adds to what other uses of the tables have contributed
  * (ELECTRA's word table has three: two look-ups and the generator's output layer).
  */
+import { count } from './attributes.js';
 import { type Build, expectType, float32, int32, type OperationDefinition, sizeOf, type Tensor } from './operation.js';
 import { expectSegments, segmentsOf } from './segments.js';
 
@@ -64,6 +65,7 @@ export function embed(build: Build, ids: Tensor, lengths: Tensor, seconds: Tenso
  */
 export const embedGradientOperation: OperationDefinition<{ pieces: number; positions: number }> = {
   name: 'embedGradient',
+  attributes: { pieces: count, positions: count },
   infer([ids, lengths, seconds, dy, previousWords, previousPositions, previousTypes], { pieces, positions }) {
     expectType('embedGradient', 'ids', ids, int32(-1, -1));
     expectSegments('embedGradient', 'lengths', lengths, ids.shape[0]);

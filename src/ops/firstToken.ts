@@ -2,6 +2,7 @@
  * The state of each row's first token: of [CLS], for who reads a whole row by it. A row without tokens gives zeros and
  * gets no gradient.
  */
+import { count } from './attributes.js';
 import {
   type Build,
   expectType,
@@ -49,6 +50,7 @@ export function firstToken(build: Build, x: Tensor, lengths: Tensor): Tensor {
 /** dy (B, H), lengths (B, S), previous (B, T, H) or absent → dx (B, T, H). Attribute: T. */
 export const firstTokenGradientOperation: OperationDefinition<{ places: number }> = {
   name: 'firstTokenGradient',
+  attributes: { places: count },
   infer([dy, lengths, previous], { places }) {
     expectType('firstTokenGradient', 'dy', dy, float32(-1, -1));
     expectSegments('firstTokenGradient', 'lengths', lengths, dy.shape[0]);

@@ -1,4 +1,5 @@
 /** The places of each row that somebody asks for; the gradient adds where a place occurs twice. */
+import { count } from './attributes.js';
 import {
   type Build,
   below,
@@ -47,6 +48,7 @@ export function gatherRows(build: Build, x: Tensor, places: Tensor): Tensor {
 /** dy (B, N, H), places (B, N), previous (B, T, H) or absent → dx (B, T, H). Attribute: T. */
 export const scatterRowsOperation: OperationDefinition<{ places: number }> = {
   name: 'scatterRows',
+  attributes: { places: count },
   infer([dy, places, previous], attributes) {
     expectType('scatterRows', 'dy', dy, float32(-1, -1, -1));
     expectType('scatterRows', 'places', places, int32(dy.shape[0], dy.shape[1]));

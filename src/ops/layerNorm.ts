@@ -2,6 +2,7 @@
  * y = γ (x − mean) / √(variance + ε) + β over the last axis, and its gradient.
  * The variance is the mean of the squared differences (Hugging Face, TensorFlow's contrib.layers.layer_norm).
  */
+import { notNegative } from './attributes.js';
 import {
   type Build,
   expectType,
@@ -17,6 +18,7 @@ import {
 /** x (…, H), gamma (H), beta (H) → y (…, H), mean (rows), inverse deviation (rows). */
 export const layerNormOperation: OperationDefinition<{ epsilon: number }> = {
   name: 'layerNorm',
+  attributes: { epsilon: notNegative },
   infer([x, gamma, beta]) {
     const width = lastOf(x.shape);
     expectType('layerNorm', 'gamma', gamma, float32(width));

@@ -4,7 +4,7 @@
  * The three matrix products of training are three operations: x Wᵀ forward, dy W for the input, dyᵀ x for the
  * weight. The two of the gradient can add to a target, since tied tables and residual streams have several uses.
  */
-import { type Activation, activate, activationGradient } from './activation.js';
+import { type Activation, activate, activationGradient, activationRule } from './activation.js';
 import { biasGradient } from './biasGradient.js';
 import {
   type Build,
@@ -23,6 +23,7 @@ import {
  */
 export const linearOperation: OperationDefinition<{ activation: Activation }> = {
   name: 'linear',
+  attributes: { activation: activationRule },
   infer([x, weight, bias], { activation }) {
     const outWidth = weight.shape[0];
     expectType('linear', 'weight', weight, float32(-1, lastOf(x.shape)));

@@ -12,7 +12,9 @@
  * Unused places (≥ counts[row]) give sample 0, no loss and no gradient.
  * Source: google-research/electra 8a46635, run_pretraining.py and pretrain_helpers.sample_from_softmax.
  */
+
 import { drawWord, uniformOfWord } from '../random/philox.js';
+import { flag, positive, word } from './attributes.js';
 import { biasGradient } from './biasGradient.js';
 import { type Draw, drawType, readDraw } from './dropout.js';
 import { linearInputGradient, linearWeightGradient } from './linear.js';
@@ -46,6 +48,7 @@ export const lossEpsilon = 1e-6;
  */
 export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> = {
   name: 'maskedLmHead',
+  attributes: { temperature: positive, disallowCorrect: flag, sample: flag, stream: word },
   infer([hidden, table, bias, targets, counts, denominators, draw]) {
     expectType('maskedLmHead', 'hidden', hidden, float32(-1, -1, table.shape[1]));
     const [rows, places] = hidden.shape;

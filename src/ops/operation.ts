@@ -6,6 +6,7 @@
  * Shapes are checked when a program is built, so kernels and references run unchecked.
  */
 import { GalvaniError } from '../errors.js';
+import type { AttributeRule } from './attributes.js';
 
 export type DType = 'float32' | 'int32';
 export type Shape = readonly number[];
@@ -83,6 +84,8 @@ export interface IndexCall<A extends Attributes> {
  */
 export interface OperationDefinition<A extends Attributes = Attributes> {
   readonly name: string;
+  /** What each attribute may be; absent where there are none. */
+  readonly attributes?: Readonly<Record<keyof A, AttributeRule>>;
   /** Types of the outputs, or an error that names what does not fit. */
   infer(inputs: readonly TensorType[], attributes: A): TensorType[];
   /** Appends the operations that compute the gradient of each needed input; returns them, one an input. */

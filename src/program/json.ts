@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { type Complaint, GalvaniError } from '../errors.js';
 import { operations } from '../ops/index.js';
-import { type Attributes, describeType, type TensorType } from '../ops/operation.js';
+import { type Attributes, describeType, type OperationDefinition, type TensorType } from '../ops/operation.js';
 import { type Operation, type Program, typesOf } from './program.js';
 
 const format = 'galvani-program';
@@ -148,13 +148,48 @@ function checkProgram(program: Program, where: string): void {
 function inferTypes(program: Program, { name, inputs, attributes }: Operation, where: string): TensorType[] {
   const definition = operations.get(name);
   if (!definition) throw noProgram({ expected: 'a known operation', got: name }, where);
+  checkAttributes(definition, attributes, where);
+  const { types, lookedAt } = watched(typesOf(program, inputs));
+  let inferred: (TensorType | undefined)[] = [undefined];
   try {
-    return definition.infer(typesOf(program, inputs), attributes);
+    inferred = definition.infer(types, attributes);
   } catch (error) {
     if (error instanceof GalvaniError) throw noProgram(error.parts, where);
-    // A rule that reads an input which is not there.
+    // Else a rule that reads an input which is not there.
+  }
+  if (!inferred.every((type) => type !== undefined)) {
     throw noProgram({ expected: `all inputs of ${name}`, got: `${inputs.length} of them, some absent` }, where);
   }
+  if (lookedAt() === inputs.length) return inferred;
+  throw noProgram({ expected: `at most ${lookedAt()} inputs of ${name}`, got: `${inputs.length}` }, where);
+}
+
+function checkAttributes(
+  { name, attributes: rules = {} }: OperationDefinition,
+  given: Attributes,
+  where: string,
+): void {
+  for (const [attribute, { expected, holds }] of Object.entries(rules)) {
+    if (holds(given[attribute])) continue;
+    const got = attribute in given ? JSON.stringify(given[attribute]) : 'none';
+    throw noProgram({ expected: `${attribute} of ${name} to be ${expected}`, got }, where);
+  }
+  const unknown = Object.keys(given).find((attribute) => !(attribute in rules));
+  if (unknown === undefined) return;
+  const known = Object.keys(rules).join(', ') || 'none';
+  throw noProgram({ expected: `attributes of ${name} (${known})`, got: unknown }, where);
+}
+
+/** Types of inputs, and how many of them a rule has looked at: an input that it does not is one too many. */
+function watched(given: TensorType[]): { types: TensorType[]; lookedAt(): number } {
+  let most = 0;
+  const types = new Proxy(given, {
+    get(target, key) {
+      if (typeof key === 'string' && key in target) most = Math.max(most, Number(key) + 1 || 0);
+      return Reflect.get(target, key);
+    },
+  });
+  return { types, lookedAt: () => most };
 }
 
 function sorted(attributes: Attributes): Attributes {
