@@ -5,7 +5,8 @@
  * Six queries at a time: their rows times panels of keys are rows of scores, and those times panels of values rows of
  * the context, so nothing is packed between (multiplyRows). Probabilities are not divided by their sum; the row of the
  * context is. The gradient leaves probabilities and score gradients of all queries in panels by key, which it multiplies
- * by the columns of dContext and of q.
+ * by the columns of dContext and of q. Panels are taken two at a time where the machine takes two neighbouring vectors as
+ * one (src/engines/wasm/wide.ts).
  *
  * Loops over rows of scores test at their end: only then does V8 move outside what does not change in them.
  *
@@ -15,13 +16,13 @@
  *             these (16), addresses of rows (16), coefficients of powers (16), decisions of a row (L8 / 2 + 64)
  *   gradient  keys and values transposed (2 · L8 · d), keys as they are (L · d8), columns of q and dContext in bands
  *             (2 · L · d6), probabilities and score gradients in panels (2 · L8 · (L or L + 1, whichever is odd)), six
- *             rows of each (12 · L8), a panel of results (8 · d6), addresses of rows (24), coefficients, decisions
+ *             rows of each (12 · L8), two panels of results (16 · d6), addresses of rows (24), coefficients, decisions
  */
 import { drawRow, firstRowOf } from './draws';
-import { copyTile, multiplySix, packColumnPanels, packColumns, packPanels } from './gemm';
+import { copyTile, multiplySix, multiplyWide, packColumnPanels, packColumns, packPanels } from './gemm';
 import { log4, madd, power4, sumLanes, writePower } from './math';
 import { firstPlace, placesOf } from './packing';
-import { SCRATCH_TILE, SCRATCH_WORK, SCRATCH_ZEROS } from './scratch';
+import { SCRATCH_TILE, SCRATCH_WIDE, SCRATCH_WORK, SCRATCH_ZEROS } from './scratch';
 import { takeUnit } from './shares';
 
 /** Queries that are computed at a time. */
@@ -130,7 +131,7 @@ function attendSegment(args: usize, unit: i32, offset: usize, start: i32, length
     const height = min(ROWS, length - i);
     const at = <usize>i * stride;
     placeRows(queryRows, load<usize>(args, 0) + offset + at, stride, height);
-    multiplyKeys(queryRows, keys, headWidth, scores, rowBytes);
+    multiplyKeys(queryRows, keys, headWidth, scores, rowBytes, scratch);
     for (let r = 0; r < height; r++) {
       const row = scores + <usize>r * rowBytes;
       const sum = sums + (<usize>r << 2);
@@ -173,8 +174,16 @@ function placeRows(rows: usize, from: usize, stride: usize, height: i32): void {
 }
 
 /** Six rows times all panels of keys: rows of scores, rowBytes long. */
-function multiplyKeys(rows: usize, panels: usize, depth: i32, scores: usize, rowBytes: usize): void {
-  for (let at: usize = 0; at < rowBytes; at += 32) {
+function multiplyKeys(
+  rows: usize, panels: usize, depth: i32, scores: usize, rowBytes: usize, scratch: usize,
+): void {
+  let at: usize = 0;
+  if (load<i32>(scratch + SCRATCH_WIDE) != 0) {
+    for (; at + 64 <= rowBytes; at += 64) {
+      multiplyRowsWide(rows, panels + at * <usize>depth, depth, scores + at, rowBytes);
+    }
+  }
+  for (; at < rowBytes; at += 32) {
     multiplyRows(rows, panels + at * <usize>depth, depth, scores + at, rowBytes);
   }
 }
@@ -183,7 +192,15 @@ function multiplyKeys(rows: usize, panels: usize, depth: i32, scores: usize, row
 function multiplyScores(
   rows: usize, panels: usize, length: i32, out: usize, stride: usize, height: i32, headWidth: i32, scratch: usize,
 ): void {
-  for (let e = 0; e < headWidth; e += 8) {
+  let e = 0;
+  if (height == ROWS && load<i32>(scratch + SCRATCH_WIDE) != 0) {
+    for (; e + 16 <= headWidth; e += 16) {
+      multiplyRowsWide(rows, panels, length, out, stride);
+      panels += <usize>length << 6;
+      out += 64;
+    }
+  }
+  for (; e < headWidth; e += 8) {
     if (height == ROWS && e + 8 <= headWidth) {
       multiplyRows(rows, panels, length, out, stride);
     } else {
@@ -260,6 +277,108 @@ function multiplyRows(rows: usize, b: usize, depth: i32, to: usize, toStride: us
   to += toStride;
   v128.store(to, c50);
   v128.store(to, c51, 16);
+}
+
+/** C (6, 16) = six rows, by their addresses, times two panels that follow each other, where vectors are wide. */
+function multiplyRowsWide(rows: usize, b: usize, depth: i32, to: usize, toStride: usize): void {
+  const a0 = load<usize>(rows);
+  const a1 = load<usize>(rows, 4);
+  const a2 = load<usize>(rows, 8);
+  const a3 = load<usize>(rows, 12);
+  const a4 = load<usize>(rows, 16);
+  const a5 = load<usize>(rows, 20);
+  let c00 = f32x4.splat(0);
+  let c01 = c00;
+  let c02 = c00;
+  let c03 = c00;
+  let c10 = c00;
+  let c11 = c00;
+  let c12 = c00;
+  let c13 = c00;
+  let c20 = c00;
+  let c21 = c00;
+  let c22 = c00;
+  let c23 = c00;
+  let c30 = c00;
+  let c31 = c00;
+  let c32 = c00;
+  let c33 = c00;
+  let c40 = c00;
+  let c41 = c00;
+  let c42 = c00;
+  let c43 = c00;
+  let c50 = c00;
+  let c51 = c00;
+  let c52 = c00;
+  let c53 = c00;
+  const end = <usize>depth << 2;
+  const next = end << 3;
+  for (let k: usize = 0; k < end; k += 4) {
+    const b0 = v128.load(b);
+    const b1 = v128.load(b, 16);
+    const b2 = v128.load(b + next);
+    const b3 = v128.load(b + next, 16);
+    let x = v128.load32_splat(a0 + k);
+    c00 = madd(x, b0, c00);
+    c01 = madd(x, b1, c01);
+    c02 = madd(x, b2, c02);
+    c03 = madd(x, b3, c03);
+    x = v128.load32_splat(a1 + k);
+    c10 = madd(x, b0, c10);
+    c11 = madd(x, b1, c11);
+    c12 = madd(x, b2, c12);
+    c13 = madd(x, b3, c13);
+    x = v128.load32_splat(a2 + k);
+    c20 = madd(x, b0, c20);
+    c21 = madd(x, b1, c21);
+    c22 = madd(x, b2, c22);
+    c23 = madd(x, b3, c23);
+    x = v128.load32_splat(a3 + k);
+    c30 = madd(x, b0, c30);
+    c31 = madd(x, b1, c31);
+    c32 = madd(x, b2, c32);
+    c33 = madd(x, b3, c33);
+    x = v128.load32_splat(a4 + k);
+    c40 = madd(x, b0, c40);
+    c41 = madd(x, b1, c41);
+    c42 = madd(x, b2, c42);
+    c43 = madd(x, b3, c43);
+    x = v128.load32_splat(a5 + k);
+    c50 = madd(x, b0, c50);
+    c51 = madd(x, b1, c51);
+    c52 = madd(x, b2, c52);
+    c53 = madd(x, b3, c53);
+    b += 32;
+  }
+  v128.store(to, c00);
+  v128.store(to, c01, 16);
+  v128.store(to, c02, 32);
+  v128.store(to, c03, 48);
+  to += toStride;
+  v128.store(to, c10);
+  v128.store(to, c11, 16);
+  v128.store(to, c12, 32);
+  v128.store(to, c13, 48);
+  to += toStride;
+  v128.store(to, c20);
+  v128.store(to, c21, 16);
+  v128.store(to, c22, 32);
+  v128.store(to, c23, 48);
+  to += toStride;
+  v128.store(to, c30);
+  v128.store(to, c31, 16);
+  v128.store(to, c32, 32);
+  v128.store(to, c33, 48);
+  to += toStride;
+  v128.store(to, c40);
+  v128.store(to, c41, 16);
+  v128.store(to, c42, 32);
+  v128.store(to, c43, 48);
+  to += toStride;
+  v128.store(to, c50);
+  v128.store(to, c51, 16);
+  v128.store(to, c52, 32);
+  v128.store(to, c53, 48);
 }
 
 /**
@@ -352,7 +471,7 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
   const rows = dScores + (rowBytes >> 5) * panelBytes;
   const dRows = rows + rowBytes * ROWS;
   const results = dRows + rowBytes * ROWS;
-  const queryRows = results + (columnBytes << 3);
+  const queryRows = results + (columnBytes << 4);
   const dContextRows = queryRows + 32;
   const scoreRows = dContextRows + 32;
   const powers = scoreRows + 32;
@@ -370,8 +489,8 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
     const at = <usize>i * stride;
     placeRows(queryRows, q + at, stride, height);
     placeRows(dContextRows, dContext + at, stride, height);
-    multiplyKeys(queryRows, keysTransposed, headWidth, rows, rowBytes);
-    multiplyKeys(dContextRows, valuesTransposed, headWidth, dRows, rowBytes);
+    multiplyKeys(queryRows, keysTransposed, headWidth, rows, rowBytes, scratch);
+    multiplyKeys(dContextRows, valuesTransposed, headWidth, dRows, rowBytes, scratch);
     for (let r = 0; r < height; r++) {
       const rowAt = at + <usize>r * stride;
       const inPanel = <usize>(i + r) << 5;
@@ -385,29 +504,32 @@ function segmentGradient(args: usize, unit: i32, offset: usize, start: i32, leng
     }
     multiplyScores(scoreRows, keys, length, load<usize>(args, 72) + offset + at, stride, height, headWidth, scratch);
   }
-  for (let j = 0; j < length; j += 8) {
+  const keysAtOnce = load<i32>(scratch + SCRATCH_WIDE) == 0 ? 8 : 16;
+  for (let j = 0; j < length; j += keysAtOnce) {
     const at = offset + <usize>j * stride;
     const panel = (<usize>j >> 3) * panelBytes;
-    const width = min(8, length - j);
-    multiplyColumns(queryColumns, dScores + panel, length, results, headWidth, scratch);
+    const width = min(keysAtOnce, length - j);
+    multiplyColumns(queryColumns, dScores + panel, panelBytes, length, results, headWidth, width, scratch);
     storeTransposed(results, load<usize>(args, 76) + at, headWidth, width, stride, 1);
-    multiplyColumns(dContextColumns, probabilities + panel, length, results, headWidth, scratch);
+    multiplyColumns(dContextColumns, probabilities + panel, panelBytes, length, results, headWidth, width, scratch);
     storeTransposed(results, load<usize>(args, 80) + at, headWidth, width, stride, dropoutScale);
   }
 }
 
-/** out [head width][8] = bands of six columns · a panel, both `length` deep. */
+/** out [head width][16], of which `width` are wanted = bands of six columns · one panel or two, all `length` deep. */
 function multiplyColumns(
-  bands: usize, panel: usize, length: i32, out: usize, headWidth: i32, scratch: usize,
+  bands: usize, panel: usize, panelBytes: usize, length: i32, out: usize, headWidth: i32, width: i32, scratch: usize,
 ): void {
+  const zeros = scratch + SCRATCH_ZEROS;
   for (let e = 0; e < headWidth; e += ROWS) {
-    multiplySix(bands, panel, length, scratch + SCRATCH_ZEROS, 0, out, 32);
+    if (width > 8) multiplyWide(bands, panel, panelBytes, length, zeros, 0, out, 64);
+    else multiplySix(bands, panel, length, zeros, 0, out, 64);
     bands += <usize>length * (ROWS * 4);
-    out += ROWS * 32;
+    out += ROWS * 64;
   }
 }
 
-/** out[column][row] = from[row][8] · factor, `columns` of the eight. */
+/** out[column][row] = from[row][16] · factor, `columns` of the sixteen. */
 function storeTransposed(from: usize, out: usize, rows: i32, columns: i32, stride: usize, factor: f32): void {
   const factors = f32x4.splat(factor);
   let row = 0;
@@ -417,9 +539,9 @@ function storeTransposed(from: usize, out: usize, rows: i32, columns: i32, strid
     let column = 0;
     for (; column + 4 <= columns; column += 4) {
       const a = f32x4.mul(v128.load(half), factors);
-      const b = f32x4.mul(v128.load(half, 32), factors);
-      const c = f32x4.mul(v128.load(half, 64), factors);
-      const d = f32x4.mul(v128.load(half, 96), factors);
+      const b = f32x4.mul(v128.load(half, 64), factors);
+      const c = f32x4.mul(v128.load(half, 128), factors);
+      const d = f32x4.mul(v128.load(half, 192), factors);
       const abLow = v128.shuffle<i32>(a, b, 0, 4, 1, 5);
       const cdLow = v128.shuffle<i32>(c, d, 0, 4, 1, 5);
       const abHigh = v128.shuffle<i32>(a, b, 2, 6, 3, 7);
@@ -436,20 +558,20 @@ function storeTransposed(from: usize, out: usize, rows: i32, columns: i32, strid
     }
     for (; column < columns; column++) {
       store<f32>(to, load<f32>(half) * factor);
-      store<f32>(to, load<f32>(half, 32) * factor, 4);
-      store<f32>(to, load<f32>(half, 64) * factor, 8);
-      store<f32>(to, load<f32>(half, 96) * factor, 12);
+      store<f32>(to, load<f32>(half, 64) * factor, 4);
+      store<f32>(to, load<f32>(half, 128) * factor, 8);
+      store<f32>(to, load<f32>(half, 192) * factor, 12);
       half += 4;
       to += stride;
     }
-    from += 128;
+    from += 256;
     out += 16;
   }
   for (; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
       store<f32>(out + <usize>column * stride, load<f32>(from + (<usize>column << 2)) * factor);
     }
-    from += 32;
+    from += 64;
     out += 4;
   }
 }

@@ -479,7 +479,7 @@ export function multiplySix(
  * C (6, 16) = start + a band · two panels, both `depth` steps long. from: start; next: bytes from one panel to the
  * other; strides in bytes.
  */
-function multiplyWide(
+export function multiplyWide(
   a: usize, b: usize, next: usize, depth: i32, from: usize, fromStride: usize, to: usize, toStride: usize,
 ): void {
   let c00 = v128.load(from);

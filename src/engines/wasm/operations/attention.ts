@@ -35,7 +35,7 @@ export function writeAttentionGradient({ tape, inputTypes, inputs, outputs, attr
   const width6 = roundUp(headWidth, 6);
   const heads = 2 * places8 * headWidth + places * (width8 + 2 * width6);
   const scores = 2 * places8 * (places | 1) + 12 * places8;
-  tape.needScratch(4 * (heads + scores + 8 * width6 + 48 + decisions));
+  tape.needScratch(4 * (heads + scores + 16 * width6 + 48 + decisions));
   tape.put(Opcode.AttentionGradient, [
     ...[q, k, v, context, logSumExp, lengths, draw].map(reads),
     ...sizesOf(shape, inputTypes[5].shape[1]),
