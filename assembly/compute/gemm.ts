@@ -139,7 +139,7 @@ export function packRows(args: usize, threads: i32): void {
   }
 }
 
-function packRowsOfPanels(from: usize, out: usize, rows: i32, columns: i32, depth: i32, stride: usize): void {
+export function packRowsOfPanels(from: usize, out: usize, rows: i32, columns: i32, depth: i32, stride: usize): void {
   const panelBytes = <usize>depth << 5;
   let n = 0;
   for (; n + 8 <= columns; n += 8) {
@@ -299,7 +299,7 @@ export function multiplyBand(
 }
 
 /** Rows side by side in bands of six: out[m / 6][k][6] = from[m][k], zeros beyond the last. */
-function packSixes(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
+export function packSixes(from: usize, out: usize, rows: i32, depth: i32, stride: usize): void {
   for (let m = 0; m < rows; m += BAND) {
     packFourTransposed(from, out, BAND * 4, rows - m, depth, stride);
     packTwoTransposed(from + (stride << 2), out + 16, rows - m - 4, depth, stride);

@@ -37,9 +37,11 @@ export enum Opcode {
   Attention,
   AttentionGradient,
   // lmHead.ts
+  LmHeadBlocks,
   LmHeadRows,
   LmHeadSum,
   LmHeadGradient,
+  LmHeadHidden,
   // binaryCrossEntropy.ts
   BinaryCrossEntropyRows,
   BinaryCrossEntropySum,
@@ -94,8 +96,16 @@ export enum Block {
   Rows = 128,
   /** Dropout decisions that are drawn at a time: a multiple of 64. */
   Decisions = 1024,
-  /** Words of noise that are drawn at a time. */
-  Noise = 256,
+}
+
+/** Extents of lmHead.ts. */
+export enum LmHead {
+  /** Rows of a band of gemm.ts. */
+  Band = 6,
+  /** Places whose gradient of a block of logits is in scratch at a time; whole bands. */
+  Chunk = 96,
+  /** Words beyond a block's own: a Philox block of 32 at either end. */
+  SpareWords = 64,
 }
 
 /** What CheckFinite leaves where all that it looked at is finite; else the number of the first operation that made something else. */

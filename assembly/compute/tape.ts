@@ -15,7 +15,7 @@ import { activationGradient, add, copy, dropout, erf, fill, scale } from './elem
 import { embed, embedGradient, gatherRows, replace, scatterRows } from './embed';
 import { checkFinite } from './finite';
 import { multiplyBands, multiplyRows, packBands, packRows, packTransposed } from './gemm';
-import { lmHeadGradient, lmHeadRows, lmHeadSum } from './lmHead';
+import { lmHeadBlocks, lmHeadGradient, lmHeadHidden, lmHeadRows, lmHeadSum } from './lmHead';
 import { meanOfTerms, softmaxGradient, softmaxTerms, squaredGradient, squaredTerms } from './losses';
 import { writeGelu } from './math';
 import { addNorm, biasGradient, layerNorm, layerNormGradient, layerNormParameterGradient } from './norm';
@@ -81,6 +81,8 @@ function runTogether(opcode: u32, args: usize, threads: i32, scratch: usize): vo
     case Opcode.MultiplyBands: { multiplyBands(args, threads, scratch); break; }
     case Opcode.Attention: { attention(args, threads, scratch); break; }
     case Opcode.AttentionGradient: { attentionGradient(args, threads, scratch); break; }
+    case Opcode.LmHeadBlocks: { lmHeadBlocks(args, threads, scratch); break; }
+    case Opcode.LmHeadGradient: { lmHeadGradient(args, threads, scratch); break; }
     default: {
       const shares = threads == 1 ? 1 : threads * SHARES;
       for (let share = takeUnit(args, shares, threads); share >= 0; share = takeUnit(args, shares, threads)) {
@@ -112,9 +114,9 @@ function run(opcode: u32, args: usize, thread: i32, threads: i32, scratch: usize
     case Opcode.GatherRows: { gatherRows(args, thread, threads); break; }
     case Opcode.ScatterRows: { scatterRows(args, thread, threads); break; }
     case Opcode.Replace: { replace(args, thread, threads); break; }
-    case Opcode.LmHeadRows: { lmHeadRows(args, thread, threads, scratch); break; }
+    case Opcode.LmHeadRows: { lmHeadRows(args, thread, threads); break; }
     case Opcode.LmHeadSum: { lmHeadSum(args); break; }
-    case Opcode.LmHeadGradient: { lmHeadGradient(args, thread, threads); break; }
+    case Opcode.LmHeadHidden: { lmHeadHidden(args, thread, threads); break; }
     case Opcode.BinaryCrossEntropyRows: { binaryCrossEntropyRows(args, thread, threads); break; }
     case Opcode.BinaryCrossEntropySum: { binaryCrossEntropySum(args); break; }
     case Opcode.BinaryCrossEntropyGradient: { binaryCrossEntropyGradient(args, thread, threads); break; }

@@ -70,7 +70,7 @@ export function buildTrain(
   const { batch, head, found, gradients } = buildStep(build, settings, parameters);
   appendUpdate(build, parameters, gradients, batch.draw, settings.optimizer);
   if (settings.exposesAll) {
-    build.output('generatorLogits', head.logits);
+    build.output('generatorLogits', linear(build, ...head.inputs));
     build.output('logSumExp', head.logSumExp);
     build.output('discriminatorLogits', found.logits);
     build.output('labels', found.labels);
@@ -187,7 +187,7 @@ function buildGenerator(
   { model, objective }: StepSettings,
   { ids, places, seen, counts, given, denominators, ...rows }: Batch,
   isTraining: boolean,
-): MaskedLmHead {
+): MaskedLmHead & { readonly inputs: readonly [Tensor, Tensor, Tensor] } {
   const head = build.scope('generator', () => {
     const { replaced } = replace(build, ids, places, seen, counts);
     const encoder = encoderOf(build, model, 'generator', isTraining);
@@ -195,12 +195,14 @@ function buildGenerator(
     return build.scope('head', () => {
       const hidden = generatorHidden(build, encoder, states, places);
       const batch = { targets: gatherIds(build, ids, places), counts, denominators, draw: rows.draw };
-      return maskedLmHead(build, hidden, ...outputLayer(encoder.weights), batch, {
+      const inputs = [hidden, ...outputLayer(encoder.weights)] as const;
+      const outputs = maskedLmHead(build, ...inputs, batch, {
         temperature: objective.temperature,
         disallowCorrect: objective.disallowCorrect,
         sample: given === undefined,
         stream: streams.gumbel,
       });
+      return { ...outputs, inputs };
     });
   });
   build.output('mlmLoss', head.loss);

@@ -1,6 +1,7 @@
 /**
  * The generator's output layer as one operation: logits over the vocabulary at the masked places, their loss, one
- * sample a place, and how often both the best guess and the sample were right.
+ * sample a place, and how often both the best guess and the sample were right. The logits (B, N, V) are no output, and
+ * the gradient computes them again, so that an engine need not have all of them at any time.
  *
  *   logits = hidden tableᵀ + bias            table = the word embeddings (tied), (V, E)
  *   loss   = Σ w · −log p(target) / (denominators[0] + 1e-6),   w = 1 for the first counts[row] places of a row
@@ -9,15 +10,13 @@
  *
  * denominators is float32 [2]: masked places and real tokens of the whole batch, so that micro-batches add up to it.
  * A sample is an id in [0, V) whatever the logits are; a row of them that holds no finite maximum is counted instead.
- * Unused places (≥ counts[row]) give sample 0, no loss and no gradient.
+ * Unused places (≥ counts[row]) give sample 0, log of the denominator 0, no loss and no gradient.
  * Source: google-research/electra 8a46635, run_pretraining.py and pretrain_helpers.sample_from_softmax.
  */
 
 import { drawWord, uniformOfWord } from '../random/philox.js';
 import { flag, positive, word } from './attributes.js';
-import { biasGradient } from './biasGradient.js';
 import { type Draw, drawType, readDraw } from './dropout.js';
-import { linearInputGradient, linearWeightGradient } from './linear.js';
 import {
   type Build,
   expectType,
@@ -43,7 +42,7 @@ export const lossEpsilon = 1e-6;
 
 /**
  * hidden (B, N, E), table (V, E), bias (V), targets (B, N), counts (B), denominators (2), draw → loss [],
- * sampled (B, N) int32, logits (B, N, V), log of the softmax denominators (B, N),
+ * sampled (B, N) int32, log of the softmax denominators (B, N),
  * hits (3): best guesses that were right, samples that were right, places whose logits were not finite.
  */
 export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> = {
@@ -58,21 +57,16 @@ export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> 
     expectType('maskedLmHead', 'counts', counts, int32(rows));
     expectType('maskedLmHead', 'denominators', denominators, float32(2));
     expectType('maskedLmHead', 'draw', draw, drawType);
-    return [float32(), int32(rows, places), float32(rows, places, table.shape[0]), float32(rows, places), float32(3)];
+    return [float32(), int32(rows, places), float32(rows, places), float32(3)];
   },
   accumulates: [0, 1, 2],
-  gradient({ build, inputs, outputs: [, , logits, logSumExp], outputGradients: [dLoss], needed, previous }) {
-    const [hidden, table, , targets, counts, denominators] = inputs;
-    const [dLogits] = build.apply(
+  gradient({ build, inputs, outputs: [, , logSumExp], outputGradients: [dLoss], previous }) {
+    const [hidden, table, bias, targets, counts, denominators] = inputs;
+    return build.apply(
       maskedLmHeadGradientOperation,
-      [logits, logSumExp, targets, counts, denominators, dLoss],
+      [hidden, table, bias, logSumExp, targets, counts, denominators, dLoss, ...previous.slice(0, 3)],
       {},
     );
-    return [
-      needed[0] ? linearInputGradient(build, dLogits, table, previous[0]) : undefined,
-      needed[1] ? linearWeightGradient(build, dLogits, hidden, previous[1]) : undefined,
-      needed[2] ? biasGradient(build, dLogits, previous[2]) : undefined,
-    ];
   },
   indices({ inputs: [hidden, table] }) {
     return { 3: { below: table.shape[0] }, 4: { below: hidden.shape[1] + 1 } };
@@ -80,25 +74,19 @@ export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> 
   flops([hidden, table]) {
     return 2 * rowsOf(hidden.shape) * sizeOf(table.shape);
   },
-  reference({ inputs, outputs: [loss, sampled, logits, logSumExp, hits], inputTypes, attributes }) {
+  reference({ inputs, outputs: [loss, sampled, logSumExp, hits], inputTypes, attributes }) {
     const [hidden, table, bias, targets, counts, denominators, drawValues] = inputs;
-    const [, places, width] = inputTypes[0].shape;
-    const pieces = inputTypes[1].shape[0];
+    const places = inputTypes[0].shape[1];
     const draw = readDraw(drawValues);
     loss[0] = 0;
-    hits.fill(0);
-    sampled.fill(0);
+    for (const output of [hits, sampled, logSumExp]) output.fill(0);
     for (let i = 0; i < targets.length; i++) {
-      const row = logits.subarray(i * pieces, (i + 1) * pieces);
-      for (let id = 0; id < pieces; id++) {
-        row[id] = bias[id];
-        for (let e = 0; e < width; e++) row[id] += hidden[i * width + e] * table[id * width + e];
-      }
+      if (i % places >= counts[Math.floor(i / places)]) continue;
+      const row = logitsOf(hidden, table, bias, i);
       const best = argmax(row);
       let denominator = 0;
       for (const logit of row) denominator += Math.exp(logit - row[best]);
       logSumExp[i] = row[best] + Math.log(denominator);
-      if (i % places >= counts[Math.floor(i / places)]) continue;
       loss[0] += (logSumExp[i] - row[targets[i]]) / (denominators[0] + lossEpsilon);
       if (best === targets[i]) hits[0]++;
       if (!Number.isFinite(logSumExp[i])) hits[2]++;
@@ -108,6 +96,16 @@ export const maskedLmHeadOperation: OperationDefinition<MaskedLmHeadAttributes> 
     }
   },
 };
+
+/** Logits of a place over the vocabulary. */
+function logitsOf(hidden: Values, table: Values, bias: Values, place: number): Float64Array {
+  const width = table.length / bias.length;
+  return Float64Array.from(bias, (sum, id) => {
+    let logit = sum;
+    for (let e = 0; e < width; e++) logit += hidden[place * width + e] * table[id * width + e];
+    return logit;
+  });
+}
 
 function sampleOf(
   logits: Values,
@@ -135,7 +133,6 @@ function argmax(values: Values): number {
 export interface MaskedLmHead {
   readonly loss: Tensor;
   readonly sampled: Tensor;
-  readonly logits: Tensor;
   readonly logSumExp: Tensor;
   readonly hits: Tensor;
 }
@@ -150,37 +147,71 @@ export function maskedLmHead(
 ): MaskedLmHead {
   const { targets, counts, denominators, draw } = batch;
   const inputs = [hidden, table, bias, targets, counts, denominators, draw];
-  const [loss, sampled, logits, logSumExp, hits] = build.apply(maskedLmHeadOperation, inputs, attributes);
-  return { loss, sampled, logits, logSumExp, hits };
+  const [loss, sampled, logSumExp, hits] = build.apply(maskedLmHeadOperation, inputs, attributes);
+  return { loss, sampled, logSumExp, hits };
 }
 
-/** logits (B, N, V), logSumExp, targets (B, N), counts (B), denominators (2), dLoss [] → dLogits (B, N, V). */
+/**
+ * hidden (B, N, E), table (V, E), bias (V), logSumExp, targets (B, N), counts (B), denominators (2), dLoss [], then for
+ * hidden, table and bias what was there before or nothing → dHidden, dTable, dBias.
+ */
 export const maskedLmHeadGradientOperation: OperationDefinition<Record<string, never>> = {
   name: 'maskedLmHeadGradient',
-  infer([logits, logSumExp, targets, counts, denominators, dLoss]) {
-    expectType('maskedLmHeadGradient', 'logits', logits, float32(...targets.shape, -1));
-    expectType('maskedLmHeadGradient', 'logSumExp', logSumExp, float32(...targets.shape));
-    expectType('maskedLmHeadGradient', 'counts', counts, int32(targets.shape[0]));
+  infer([
+    hidden,
+    table,
+    bias,
+    logSumExp,
+    targets,
+    counts,
+    denominators,
+    dLoss,
+    earlierHidden,
+    earlierTable,
+    earlierBias,
+  ]) {
+    const [rows, places, width] = hidden.shape;
+    expectType('maskedLmHeadGradient', 'table', table, float32(-1, width));
+    expectType('maskedLmHeadGradient', 'bias', bias, float32(table.shape[0]));
+    expectType('maskedLmHeadGradient', 'logSumExp', logSumExp, float32(rows, places));
+    expectType('maskedLmHeadGradient', 'targets', targets, int32(rows, places));
+    expectType('maskedLmHeadGradient', 'counts', counts, int32(rows));
     expectType('maskedLmHeadGradient', 'denominators', denominators, float32(2));
     expectType('maskedLmHeadGradient', 'dLoss', dLoss, float32());
-    return [logits];
+    if (earlierHidden) expectType('maskedLmHeadGradient', 'previous hidden', earlierHidden, hidden);
+    if (earlierTable) expectType('maskedLmHeadGradient', 'previous table', earlierTable, table);
+    if (earlierBias) expectType('maskedLmHeadGradient', 'previous bias', earlierBias, bias);
+    return [hidden, table, bias];
   },
-  inPlace: [[0, 0]],
-  indices({ inputs: [logits] }) {
-    return { 2: { below: logits.shape[2] }, 3: { below: logits.shape[1] + 1 } };
+  inPlace: [
+    [0, 8],
+    [1, 9],
+    [2, 10],
+  ],
+  indices({ inputs: [hidden, table] }) {
+    return { 4: { below: table.shape[0] }, 5: { below: hidden.shape[1] + 1 } };
   },
-  flops([logits]) {
-    return 4 * sizeOf(logits.shape);
+  flops([hidden, table]) {
+    return 6 * rowsOf(hidden.shape) * sizeOf(table.shape);
   },
-  reference({ inputs, outputs: [dLogits], inputTypes }) {
-    const [logits, logSumExp, targets, counts, denominators, dLoss] = inputs;
-    const [, places, pieces] = inputTypes[0].shape;
+  reference({ inputs, outputs, inputTypes }) {
+    const [hidden, table, bias, logSumExp, targets, counts, denominators, dLoss, ...previous] = inputs;
+    const [dHidden, dTable, dBias] = outputs;
+    for (const [i, gradient] of outputs.entries()) {
+      if (previous[i]) gradient.set(previous[i]);
+      else gradient.fill(0);
+    }
+    const [, places, width] = inputTypes[0].shape;
     const scale = dLoss[0] / (denominators[0] + lossEpsilon);
     for (let i = 0; i < targets.length; i++) {
-      const weight = i % places < counts[Math.floor(i / places)] ? scale : 0;
-      for (let id = 0; id < pieces; id++) {
-        const probability = Math.exp(logits[i * pieces + id] - logSumExp[i]);
-        dLogits[i * pieces + id] = weight === 0 ? 0 : weight * (probability - (id === targets[i] ? 1 : 0));
+      if (i % places >= counts[Math.floor(i / places)]) continue;
+      for (const [id, logit] of logitsOf(hidden, table, bias, i).entries()) {
+        const dLogit = scale * (Math.exp(logit - logSumExp[i]) - (id === targets[i] ? 1 : 0));
+        dBias[id] += dLogit;
+        for (let e = 0; e < width; e++) {
+          dHidden[i * width + e] += dLogit * table[id * width + e];
+          dTable[id * width + e] += dLogit * hidden[i * width + e];
+        }
       }
     }
   },

@@ -577,7 +577,12 @@ export function valuesOf(
 }
 
 function lmHeadCases(): Case[] {
-  const shapes = [...awkwardSizes.map((pieces, i) => [3, sizes(i, 5), pieces, sizes(i, 7)]), [4, 6, 1003, 40]];
+  const shapes = [
+    ...awkwardSizes.map((pieces, i) => [3, sizes(i, 5), pieces, sizes(i, 7)]),
+    [4, 6, 1003, 40],
+    // More than a chunk of places, and slices of several blocks (src/engines/wasm/operations/maskedLmHead.ts).
+    [4, 26, 1750, 300],
+  ];
   return shapes.flatMap(([rows, places, pieces, width], i): Case[] => {
     const hidden = floats([rows, places, width]);
     const table = floats([pieces, width]);
@@ -592,7 +597,8 @@ function lmHeadCases(): Case[] {
     const attributes = { temperature, disallowCorrect: i % 3 === 1, sample: i % 4 !== 3, stream: 4 };
     const title = `${rows}×${places}×${width}, ${pieces} pieces, ${JSON.stringify(attributes)}`;
     const inputs = [hidden, table, bias, targets, counts, denominators, draw(i % 2 ? farRow : 1)];
-    const [, , logits, logSumExp] = reference('maskedLmHead', inputs, attributes);
+    const [, , logSumExp] = reference('maskedLmHead', inputs, attributes);
+    const [logits] = reference('linear', [hidden, table, bias], { activation: 'none' });
     /** Of every logit, and the largest of each place. */
     const errorsOf = (products: ProductRounding) => {
       const ofLogits = Float64Array.from(logits, (_, i) => {
@@ -606,23 +612,26 @@ function lmHeadCases(): Case[] {
     };
     const rowOf = (values: Values, at: number) => values.subarray(at * pieces, (at + 1) * pieces);
     const isUsed = (at: number) => at % places < counts.values[Math.floor(at / places)];
+    const previous = [hidden, table, bias].map(({ type: { shape } }) => (i % 2 ? floats([...shape]) : undefined));
     return [
       {
         operation: 'maskedLmHead',
         title,
         attributes,
         inputs,
-        judged: [1, 4],
-        bounds: ({ outputs: [loss, , , logSumExp], products }) => {
-          const { ofLogits, ofPlaces } = errorsOf(products);
-          const ofStatistics = ofPlaces.map((error, at) => error + gamma(96) * (1 + Math.abs(logSumExp[at])));
+        judged: [1, 3],
+        bounds: ({ outputs: [loss, , logSumExp], products }) => {
+          const { ofPlaces } = errorsOf(products);
+          const ofStatistics = ofPlaces.map((error, at) =>
+            isUsed(at) ? error + gamma(96) * (1 + Math.abs(logSumExp[at])) : 0,
+          );
           const terms = ofPlaces.map((error, at) => (isUsed(at) ? error + ofStatistics[at] : 0));
           const sum = terms.reduce((a, b) => a + b, 0);
-          return [sum / 5 + (places * rows + 2) * unitRoundoff * Math.abs(loss[0]), 0, ofLogits, ofStatistics, 0];
+          return [sum / 5 + (places * rows + 2) * unitRoundoff * Math.abs(loss[0]), 0, ofStatistics, 0];
         },
         // Decisions may differ where the two best are closer than they can be told apart: by the errors of two logits,
         // for a sample over the temperature and with 16 u of each score (noise is at most 21 in size).
-        accepts([, sampled, , , hits], [, expected, logits], products) {
+        accepts([, sampled, , hits], [, expected], products) {
           const { ofPlaces } = errorsOf(products);
           let right = 0;
           let [leastBest, mostBest] = [0, 0];
@@ -654,17 +663,39 @@ function lmHeadCases(): Case[] {
         title,
         attributes: {},
         inputs: [
-          exactly(float32(rows, places, pieces), [...logits]),
+          ...[hidden, table, bias],
           exactly(float32(rows, places), [...logSumExp]),
-          targets,
-          counts,
-          denominators,
+          ...[targets, counts, denominators],
           exactly(float32(), [0.7]),
+          ...previous,
         ],
-        // A probability is within the factor 1 + 2 u (|logit| + |logSumExp|) + 16 u of exact, and at most 1.
-        bounds: ({ inputs: [logits, logSumExp] }) => [
-          (0.7 / 5) * gamma(20) + (0.7 / 5) * 2 * unitRoundoff * (most(logits) + most(logSumExp)),
-        ],
+        // A probability is within the factor e^(error of its logit + 2 u (|logit| + |logSumExp|) + 16 u) of exact, and at
+        // most 1. What that does to a gradient goes through the sums as it is.
+        bounds: ({ inputs: [, , , logSumExp], products }) => {
+          const { ofLogits } = errorsOf(products);
+          const errors = [rows * places * width, pieces * width, pieces].map((size) => new Float64Array(size));
+          const [ofHidden, ofTable, ofBias] = errors;
+          for (const [i, logit] of logits.entries()) {
+            const [at, id] = [Math.floor(i / pieces), i % pieces];
+            if (!isUsed(at)) continue;
+            const probability = Math.exp(logit - logSumExp[at]);
+            const ofExponent = ofLogits[i] + 2 * unitRoundoff * (Math.abs(logit) + Math.abs(logSumExp[at])) + gamma(16);
+            const isTarget = id === targets.values[at] ? 1 : 0;
+            const size = (0.7 / 5) * Math.abs(probability - isTarget);
+            const error = (0.7 / 5) * (probability * Math.expm1(ofExponent) + gamma(4) * (probability + isTarget));
+            ofBias[id] += error + sumError(rows * places + 2, products) * (size + error);
+            for (let k = 0; k < width; k++) {
+              const [from, to] = [at * width + k, id * width + k];
+              const [h, t] = [Math.abs(hidden.values[from]), Math.abs(table.values[to])];
+              ofHidden[from] += t * (error + productError(pieces + 2, products) * (size + error));
+              ofTable[to] += h * (error + productError(rows * places + 2, products) * (size + error));
+            }
+          }
+          return errors.map((ofSum, i) => {
+            const begun = previous[i]?.values;
+            return begun ? ofSum.map((error, at) => error + gamma(rows * places + 40) * Math.abs(begun[at])) : ofSum;
+          });
+        },
       },
     ];
   });

@@ -110,24 +110,30 @@ const withProducts: Readonly<Record<string, (call: Call, round: Round, name: str
     for (let i = 0; i < sums.length; i++) sums[i] = round(sums[i]) + (previous ? previous[i] : 0);
   },
   maskedLmHead(call, round) {
-    const [hidden, table, bias, ...rest] = call.inputs;
-    const { shape } = call.outputTypes[2];
-    const [rows, places, pieces] = shape;
-    const products = new Float64Array(sizeOf(shape));
+    const { inputs, inputTypes } = headOfProducts(call, round);
+    exactly('maskedLmHead', { ...call, inputTypes }, inputs);
+  },
+  maskedLmHeadGradient(call, round) {
+    const { inputs, inputTypes } = headOfProducts(call, round);
+    const [hidden, table, bias, , , , , , ...previous] = call.inputs;
+    const { shape } = inputTypes[0];
+    const identity = inputTypes[1].shape;
+    const outputTypes = [shape, identity, [bias.length]].map((shape) => ({ dtype: 'float32', shape }) as const);
+    // The gradient of hidden states with the identity as table is that of the logits.
+    const outputs = outputTypes.map(({ shape }) => new Float64Array(sizeOf(shape)));
+    exactly('maskedLmHeadGradient', { ...call, inputTypes, outputTypes, outputs }, inputs.slice(0, 8));
+    const dLogits = outputs[0].map(round);
+    const [dHidden, dTable, dBias] = call.outputs;
     const [hiddenType, tableType] = call.inputTypes;
-    operations.get('linear')!.reference({
-      inputs: [hidden.map(round), table.map(round)],
-      outputs: [products],
-      inputTypes: [hiddenType, tableType],
-      outputTypes: [call.outputTypes[2]],
-      attributes: { activation: 'none' },
-    });
-    // The head of products as hidden states and the identity as table has them as its logits, but for the bias.
-    const identity = Float64Array.from({ length: pieces * pieces }, (_, i) => (i % (pieces + 1) === 0 ? 1 : 0));
-    const inputTypes = [...call.inputTypes];
-    inputTypes[0] = { dtype: 'float32', shape: [rows, places, pieces] };
-    inputTypes[1] = { dtype: 'float32', shape: [pieces, pieces] };
-    exactly('maskedLmHead', { ...call, inputTypes }, [products.map(round), identity, bias, ...rest]);
+    const products = { inputTypes: [inputTypes[0], tableType], outputTypes: [hiddenType], attributes: {} };
+    exactly('linearInputGradient', { ...products, inputs: [], outputs: [dHidden] }, [dLogits, table.map(round)]);
+    const ofTable = { inputTypes: [inputTypes[0], hiddenType], outputTypes: [tableType], attributes: {} };
+    exactly('linearWeightGradient', { ...ofTable, inputs: [], outputs: [dTable] }, [dLogits, hidden.map(round)]);
+    for (const sums of [dHidden, dTable]) sums.set(sums.map(round));
+    dBias.set(outputs[2]);
+    for (const [i, gradient] of call.outputs.entries()) {
+      if (previous[i]) gradient.set(gradient.map((value, at) => value + previous[i][at]));
+    }
   },
   attention(call, round) {
     const [q, k, v, lengths, draw] = call.inputs;
@@ -168,6 +174,27 @@ const withProducts: Readonly<Record<string, (call: Call, round: Round, name: str
     for (const gradient of [dq, dk, dv]) roundAll(gradient, round);
   },
 };
+
+/** The head of rounded products as hidden states and the identity as table, which has them as its logits, but for the bias. */
+function headOfProducts(call: Call, round: Round): Pick<Call, 'inputs' | 'inputTypes'> {
+  const [hidden, table, bias, ...rest] = call.inputs;
+  const [hiddenType, tableType, ...restTypes] = call.inputTypes;
+  const pieces = bias.length;
+  const type = { dtype: 'float32', shape: [...hiddenType.shape.slice(0, 2), pieces] } as const;
+  const products = new Float64Array(sizeOf(type.shape));
+  operations.get('linear')!.reference({
+    inputs: [hidden.map(round), table.map(round)],
+    outputs: [products],
+    inputTypes: [hiddenType, tableType],
+    outputTypes: [type],
+    attributes: { activation: 'none' },
+  });
+  const identity = Float64Array.from({ length: pieces * pieces }, (_, i) => (i % (pieces + 1) === 0 ? 1 : 0));
+  return {
+    inputs: [products.map(round), identity, bias, ...rest],
+    inputTypes: [type, { dtype: 'float32', shape: [pieces, pieces] }, ...restTypes],
+  };
+}
 
 /** The reference of an operation on other inputs. */
 function exactly(name: string, call: Call, inputs: readonly (Values | undefined)[], changed: Attributes = {}): void {

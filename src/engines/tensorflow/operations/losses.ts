@@ -6,7 +6,7 @@ import { lossEpsilon } from '../../../ops/maskedLmHead.js';
 import { uniform, words } from '../draws.js';
 import type { Wire } from '../graph.js';
 import type { Nodes } from '../nodes.js';
-import { type Emit, plus, product, rounded } from './call.js';
+import { type Emit, type EmitCall, plus, product } from './call.js';
 import { asRows } from './linear.js';
 import { wallsOf } from './segments.js';
 
@@ -14,10 +14,11 @@ export const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean;
   call,
 ) => {
   const { graph, inputs, inputTypes, outputTypes, attributes } = call;
-  const [hidden, table, bias, targets, counts, denominators, draw] = inputs;
-  const [rows, places, pieces] = outputTypes[2].shape;
+  const [, , , targets, counts, denominators, draw] = inputs;
+  const [rows, places] = outputTypes[1].shape;
+  const [pieces] = inputTypes[1].shape;
   const { temperature, disallowCorrect, sample, stream } = attributes;
-  const logits = plus(graph, product(call, asRows(graph, hidden, inputTypes[0]), table, { b: true }), bias);
+  const logits = logitsOf(call);
   const target = graph.reshape(targets, [rows * places]);
   const places1 = graph.ints(Array.from({ length: places }, (_, i) => i));
   const pieces1 = graph.ints(Array.from({ length: pieces }, (_, i) => i));
@@ -36,7 +37,7 @@ export const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean;
       const loss = nodes.sum(nodes.select(isUsed, lost, nodes.float(0)), [0]);
       return [
         nodes.div(loss, denominator(nodes, denominators, 0)),
-        logSumExp,
+        nodes.select(isUsed, logSumExp, nodes.float(0)),
         nodes.pack([count(nodes.equal(best, target)), count(nodes.not(nodes.isFinite(logSumExp)))]),
         isUsed,
       ];
@@ -47,7 +48,7 @@ export const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean;
     : { ids: graph.constant('int32', [rows * places], new Int32Array(rows * places)), right: graph.float(0) };
 
   function sampledIds(): { ids: Wire; right: Wire } {
-    const noise = words(graph, { draw, stream, shape: outputTypes[2].shape }, [rows * places, pieces]);
+    const noise = words(graph, { draw, stream, shape: [rows, places, pieces] }, [rows * places, pieces]);
     const [ids, right] = graph.block(
       ['sample', temperature, disallowCorrect],
       [logits, target, isUsed, pieces1, noise],
@@ -71,11 +72,17 @@ export const maskedLmHead: Emit<{ temperature: number; disallowCorrect: boolean;
   return [
     loss,
     graph.reshape(sampled.ids, [rows, places]),
-    graph.reshape(logits, outputTypes[2].shape),
     graph.reshape(logSumExp, [rows, places]),
     graph.pack([part(0), sampled.right, part(1)]),
   ];
 };
+
+/** (B · N, V) */
+function logitsOf(call: EmitCall): Wire {
+  const [hidden, table, bias] = call.inputs;
+  const sums = product(call, asRows(call.graph, hidden, call.inputTypes[0]), table, { b: true });
+  return plus(call.graph, sums, bias);
+}
 
 /** The first of `numbers` where a row is true; 0 where it nowhere is, as for logits that are no numbers. (R, V) → (R) */
 function firstAt(nodes: Nodes, is: Wire, numbers: Wire): Wire {
@@ -100,14 +107,15 @@ function gumbel(nodes: Nodes, u: Wire): Wire {
 }
 
 export const maskedLmHeadGradient: Emit = (call) => {
-  const { graph, inputs, inputTypes, outputTypes } = call;
-  const [logits, logSumExp, targets, counts, denominators, dLoss] = inputs;
-  const [, places, pieces] = inputTypes[0].shape;
+  const { graph, inputs, inputTypes, outputTypes, precision } = call;
+  const [hidden, table, , logSumExp, targets, counts, denominators, dLoss, ...previous] = inputs;
+  const [, places] = inputTypes[0].shape;
+  const [pieces] = inputTypes[1].shape;
   const numbers = (count: number) => graph.ints(Array.from({ length: count }, (_, i) => i));
-  const outputs = graph.block(
-    ['masked_lm_gradient', call.isOperand[0]],
+  const [dLogits, dBias] = graph.block(
+    ['masked_lm_gradient', precision],
     [
-      asRows(graph, logits, inputTypes[0]),
+      logitsOf(call),
       graph.reshape(logSumExp, [-1]),
       graph.reshape(targets, [-1]),
       counts,
@@ -123,10 +131,12 @@ export const maskedLmHeadGradient: Emit = (call) => {
       const isTarget = nodes.equal(nodes.expandDims(targets, 1), pieces);
       const target = nodes.select(isTarget, nodes.float(1), nodes.float(0));
       const gradient = nodes.select(isUsed, nodes.mul(scale, nodes.sub(probability, target)), nodes.float(0));
-      return [rounded(nodes, gradient, call, 0)];
+      return [nodes.cast(gradient, precision), nodes.sum(gradient, [0])];
     },
   );
-  return [graph.reshape(outputs[0], outputTypes[0].shape)];
+  const dHidden = graph.reshape(product(call, dLogits, table, {}), outputTypes[0].shape);
+  const dTable = product(call, dLogits, asRows(graph, hidden, inputTypes[0]), { a: true });
+  return [dHidden, dTable, dBias].map((gradient, i) => plus(graph, gradient, previous[i]));
 };
 
 export const binaryCrossEntropy: Emit = ({ graph, inputs, inputTypes }) => {

@@ -26,20 +26,19 @@ import { readDraw } from '../../../ops/dropout.js';
 import { lossEpsilon } from '../../../ops/maskedLmHead.js';
 import { fillWithGumbel } from '../draws.js';
 import { ownBackendName } from '../kernels/kernel.js';
-import { asRows, type OperationCall } from '../operationCall.js';
+import { asRows, type OperationCall, plus } from '../operationCall.js';
+import { product } from '../products.js';
 import { keepRows } from '../rows.js';
-import { sumOfRows } from '../sums.js';
+import { sumOfColumns, sumOfRows } from '../sums.js';
 import { affine } from './linear.js';
 
 export function maskedLmHead(call: OperationCall): Tensor[] {
   if (getBackend() === ownBackendName) return ownKernel('maskedLmHead', call);
-  const [hidden, table, bias] = call.inputs;
-  const logits = affine(hidden, table, bias) as Tensor2D;
+  const logits = logitsOf(call);
   const targets = call.host(3);
   const largest = max(logits, 1, true);
   const denominators = sumOfRows(exp(sub(logits, largest)) as Tensor2D);
-  const logSumExp = add(reshape(largest, [-1]), log(denominators)) as Tensor1D;
-  const statistics = logSumExp.dataSync();
+  const statistics = add(reshape(largest, [-1]), log(denominators)).dataSync();
   const best = argMax(logits, 1).dataSync();
   const atTarget = gather(reshape(logits, [-1]), flatTargets(targets, logits.shape[1])).dataSync();
   const isUsed = usedPlaces(call, 4);
@@ -56,10 +55,13 @@ export function maskedLmHead(call: OperationCall): Tensor[] {
   return [
     scalar(loss / (call.host(5)[0] + lossEpsilon)),
     tensor1d(sampled, 'int32'),
-    logits,
-    logSumExp,
+    tensor1d(Float32Array.from(statistics, (one, i) => (isUsed[i] ? one : 0))),
     tensor1d(hits, 'float32'),
   ];
+}
+
+function logitsOf({ inputs: [hidden, table, bias] }: OperationCall): Tensor2D {
+  return affine(hidden, table, bias) as Tensor2D;
 }
 
 /** argmax(logits / temperature [− 1000 at the target] + noise) at the places in use, 0 elsewhere. */
@@ -81,13 +83,17 @@ function sample({ attributes, host }: OperationCall, logits: Tensor2D, isUsed: r
 
 export function maskedLmHeadGradient(call: OperationCall): Tensor[] {
   if (getBackend() === ownBackendName) return ownKernel('maskedLmHeadGradient', call);
-  const [logits, logSumExp, , , , dLoss] = call.inputs;
-  const rows = asRows(logits);
-  const probabilities = exp(sub(rows, reshape(logSumExp, [-1, 1])));
-  const atTargets = scatterND(cellsOf(call.host(2)), ones([rows.shape[0]]), [...rows.shape]);
-  const scale = div(dLoss, call.host(4)[0] + lossEpsilon);
-  const dLogits = mul(sub(probabilities, atTargets), scale);
-  return [keepRows(asRows(dLogits), usedPlaces(call, 3))];
+  const [hidden, table, , logSumExp, , , , dLoss, previousHidden, previousTable, previousBias] = call.inputs;
+  const logits = logitsOf(call);
+  const probabilities = exp(sub(logits, reshape(logSumExp, [-1, 1])));
+  const atTargets = scatterND(cellsOf(call.host(4)), ones([logits.shape[0]]), [...logits.shape]);
+  const scale = div(dLoss, call.host(6)[0] + lossEpsilon);
+  const dLogits = keepRows(asRows(mul(sub(probabilities, atTargets), scale)), usedPlaces(call, 5));
+  return [
+    plus(product(dLogits, table), previousHidden),
+    plus(product(dLogits, asRows(hidden), { a: true }), previousTable),
+    plus(sumOfColumns(dLogits), previousBias),
+  ];
 }
 
 function ownKernel(name: string, { inputs, attributes }: OperationCall): Tensor[] {
