@@ -64,7 +64,10 @@ describe('tensorflow with bfloat16 products', needTensorflow(), () => {
   test('has the losses, logits and gradients of operands and products rounded to the nearest, and of nothing else', () => {
     const nearest = run(toNearest);
     const runs = Array.from({ length: 8 }, (_, seed) => run(atRandom(seed)));
-    const names = Object.keys(exact).filter((name) => name !== 'labels' && !name.endsWith('Hits'));
+    // The generator's logits are computed beside its output layer, for tests alone: TensorFlow takes the product that both
+    // share and rounds it before it adds the bias, as it does not where a linear layer has one of its own.
+    const left = ['labels', 'mlmHits', 'rtdHits', 'generatorLogits'];
+    const names = Object.keys(exact).filter((name) => !left.includes(name));
     assert.ok(names.length > parametersOf(model).length);
     const shares = names.map((name) => {
       const of = runs.map((outputs) => outputs[name]);

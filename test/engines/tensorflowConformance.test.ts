@@ -15,6 +15,7 @@ const withProducts = [
   'attention',
   'attentionGradient',
   'maskedLmHead',
+  'maskedLmHeadGradient',
 ];
 
 test('with bfloat16, an operation without products is the same graph', () => {
