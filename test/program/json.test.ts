@@ -133,6 +133,7 @@ test('refused: an operation without any of its inputs that it cannot do without'
   // A bias, and what a gradient is added to.
   const known = ['biasGradient 1', 'linear 2', 'linearInputGradient 2', 'linearWeightGradient 2'];
   for (const at of [4, 5, 6]) known.push(`embedGradient ${at}`);
+  for (const at of [9, 10]) known.push(`maskedLmHeadGradient ${at}`);
   for (const at of [4, 5]) known.push(`layerNormParameterGradient ${at}`);
   assert.deepEqual([...optional].sort(), known.sort());
 });
