@@ -45,7 +45,11 @@ try {
     data,
     ...['--batch-size', '16', '--sequence-length', '32', '--rounds', '1', '--seconds', '0.1'],
   );
-  run('bench/peers/step.js', ...tiny, '--rounds', '1', '--engines', 'wasm', '--precisions', 'float32');
+  run(
+    'bench/peers/step.js',
+    ...tiny,
+    ...['--rounds', '1', '--engines', 'wasm', '--precisions', 'float32', '--peers', 'pytorch,tfjs'],
+  );
 } finally {
   rmSync(folder, { recursive: true });
 }

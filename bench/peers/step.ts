@@ -1,5 +1,6 @@
 /**
- * ELECTRA's joint step: ours beside PyTorch with Hugging Face's models (torch_step.py), in turn.
+ * ELECTRA's joint step: ours beside PyTorch with Hugging Face's models (torch_step.py) and, where asked for, beside plain
+ * TensorFlow.js (tfjsStep.ts), in turn.
  *
  *   node dist/bench/peers/step.js [--data DIR] [--compiled] [--json] …        --help lists the settings
  *
@@ -17,7 +18,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { defaultThreads, parseCount } from '../../src/cli/options.js';
 import type { Precision } from '../../src/engines/engine.js';
 import { loadEngine } from '../../src/engines/index.js';
@@ -33,6 +34,7 @@ interface Settings extends QuestionSettings {
   readonly steps: number;
   readonly rounds: number;
   readonly engines: readonly string[];
+  readonly peers: readonly string[];
   readonly precisions: readonly Precision[];
   readonly compiled?: boolean;
   readonly device: string;
@@ -88,7 +90,8 @@ async function main(settings: Settings): Promise<void> {
     const referee = peer.skip === false ? peer.answer(['--precision', 'float64']) : undefined;
     const contestants: Contestant[] = [];
     const proofs: Proof[] = [];
-    for (const contestant of [...(await oursOf(question, settings)), ...peer.contestants()]) {
+    const peers = settings.peers.flatMap((name) => (name === 'tfjs' ? tfjsOf(folder, settings) : peer.contestants()));
+    for (const contestant of [...(await oursOf(question, settings)), ...peers]) {
       try {
         const answer = await contestant.answer();
         if (referee) proofs.push(prove(contestant, answer, referee));
@@ -164,6 +167,21 @@ function canCompile(): boolean {
   if (!isThere)
     console.error(`PyTorch compiled is left out: expected a C++ compiler, got none called ${compiler}. Set CXX.`);
   return isThere;
+}
+
+/** TensorFlow.js, asked through tfjsStep.ts. */
+function tfjsOf(folder: string, { precisions, steps }: Settings): Contestant[] {
+  const script = path.join(root, 'dist', 'bench', 'peers', 'tfjsStep.js');
+  const ask = (task: string, count: number) =>
+    runJson(process.execPath, [script, task, folder, '--steps', `${count}`]) as unknown;
+  const contestant: Contestant = {
+    name: 'TensorFlow.js wasm',
+    isPeer: true,
+    precision: 'float32',
+    answer: () => ask('answer', answeredSteps) as Answer,
+    run: () => ask('time', steps) as Run,
+  };
+  return precisions.includes('float32') ? [contestant] : [];
 }
 
 async function oursOf(question: Question, settings: Settings): Promise<Contestant[]> {
@@ -263,7 +281,7 @@ function describeProofs(proofs: readonly Proof[]): string {
   return `${title}\n${formatTable([['', '', 'losses off by', 'gradient norm by'], ...rows])}`;
 }
 
-/** Quotients are against the faster PyTorch of the same precision: its time by ours, our memory by its. */
+/** Quotients are against the fastest peer of the same precision: its time by ours, our memory by its. */
 function describeResults(results: readonly Result[], { batchSize, sequenceLength }: Settings): string {
   const rows = results.map(({ name, precision, stepMs, runs, peakResidentBytes, peakDeviceBytes }) => {
     const peers = results.filter((other) => other.isPeer && other.precision === precision);
@@ -286,8 +304,14 @@ function describeResults(results: readonly Result[], { batchSize, sequenceLength
 
 const list = (text: string) => text.split(',');
 
+function parsePeers(text: string): string[] {
+  const unknown = list(text).filter((name) => !['pytorch', 'tfjs'].includes(name));
+  if (unknown.length > 0) throw new InvalidArgumentError(`Expected pytorch or tfjs, got ${unknown}.`);
+  return list(text);
+}
+
 const command = new Command('step')
-  .description('The joint step of ELECTRA beside PyTorch’s: proved equal, then measured in turn.')
+  .description('The joint step of ELECTRA beside those of others: proved equal, then measured in turn.')
   .option('--model <name>', 'tiny, small, base or large', 'small')
   .option('--data <dir>', 'dataset made by "galvani prepare" (default: full rows of random ids)')
   .option('--batch-size <b>', 'rows of a batch', parseCount, 16)
@@ -296,6 +320,7 @@ const command = new Command('step')
   .option('--steps <n>', 'steps a run', parseCount, 9)
   .option('--rounds <n>', 'runs of each', parseCount, 5)
   .option('--engines <names>', 'of ours', list, ['wasm', 'tensorflow'])
+  .option('--peers <names>', 'of pytorch and tfjs, which is very slow', parsePeers, ['pytorch'])
   .option('--precisions <names>', 'of all that have them', list, ['float32', 'bfloat16'])
   .option('--compiled', 'PyTorch with torch.compile, too')
   .option('--device <name>', 'of PyTorch: cpu or cuda', 'cpu')
