@@ -89,7 +89,7 @@ class Training {
     return tf.tidy(() => {
       const losses = { mlmLoss: 0, rtdLoss: 0 };
       const grads = microBatches.map((batch) => this.#gradients(batch, losses)).reduce(sumOf);
-      // Rows first: the backend adds float32 one after another, which is inexact over millions.
+      // Rows first, here and in the loss: the backend adds float32 one after another, inexact over thousands.
       const squares = Object.values(grads).map((gradient) => tf.sum(tf.sum(tf.square(gradient), -1)));
       const norm = tf.sqrt(tf.addN(squares));
       const factor = tf.minimum(tf.div(this.config.max_grad_norm, norm), 1);
@@ -135,7 +135,8 @@ class Training {
     const corrupted = replaced(batch.ids, batch.places.dataSync(), batch.isUsed.dataSync(), sampled);
     const scores = this.#scores(batch, tf.tensor1d(corrupted, 'int32'));
     const isReplaced = tf.tensor1d(Float32Array.from(corrupted, (id, i) => (id === batch.ids[i] ? 0 : 1)));
-    const rtd = tf.losses.sigmoidCrossEntropy(isReplaced, scores, batch.weights, 0, tf.Reduction.SUM);
+    const each = tf.losses.sigmoidCrossEntropy(isReplaced, scores, batch.weights, 0, tf.Reduction.NONE);
+    const rtd = tf.sum(tf.sum(tf.reshape(each, [batch.rows, -1]), -1));
     return { mlm: tf.div(mlm, masked + lossEpsilon), rtd: tf.div(rtd, tokens + lossEpsilon) };
   }
 
