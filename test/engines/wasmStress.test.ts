@@ -89,5 +89,6 @@ test('a thread that is woken for nothing sleeps on, in what the baseline compile
   timers.enable({ apis: ['setInterval'] });
   // Of the build that has not been compiled yet; with one build only, it is the optimised code again.
   setFlagsFromString('--liftoff-only');
-  await stress(createWasmEngine('simd'), [2, 3], timers, () => timers.tick(1000));
+  // One team after another: pulses that come with another team's tapes may find a team 120 times where it was.
+  for (const threads of [2, 3]) await stress(createWasmEngine('simd'), [threads], timers, () => timers.tick(1000));
 });
