@@ -1,8 +1,9 @@
 /**
  * How the threads of a team wait for each other: the barrier between entries of a tape.
  *
- * Waiting spins for `spins` loads, then sleeps in Atomics.wait, so that more threads than cores are slow, never stuck. A sleeper announces itself before it looks a last time, and a waker changes the word before it looks for
- * sleepers: one of the two sees the other (all atomics are sequentially consistent).
+ * Waiting spins for `spins` loads, then sleeps in Atomics.wait, so that more threads than cores are slow, never stuck. A
+ * sleeper announces itself before it looks a last time, and a waker changes the word before it looks for sleepers: one of
+ * the two sees the other (all atomics are sequentially consistent).
  *
  * Every thread counts its barriers itself (in its scratch), and arrivals are counted on and on: whoever arrives out of
  * turn, because a wait ended too early, traps there instead of taking another's place, which computes on half-written

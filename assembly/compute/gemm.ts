@@ -11,8 +11,9 @@
  *     MultiplyBands
  *
  * C is cut into tiles that the host chooses by shape alone, runs of bands by runs of panels, and K into blocks of
- * Block.Depth, which lie one behind the other (panels that are all of K long would meet in few sets of a cache). A band (12 KiB) stays in the first cache while the tile's panels, which the second holds, stream past it,
- * and C is written along its rows. Tiles are taken one below the other, so the next one's panels are there already.
+ * Block.Depth, which lie one behind the other (panels that are all of K long would meet in few sets of a cache). A band
+ * (12 KiB) stays in the first cache while the tile's panels, which the second holds, stream past it, and C is written
+ * along its rows. Tiles are taken one below the other, so the next one's panels are there already.
  * start: zero, a bias row, or a matrix like C, which may be C.
  *
  * The microkernel: twelve accumulators, two vectors of a panel and one of a band are the fifteen registers that V8

@@ -9,12 +9,10 @@ import { readFile } from 'node:fs/promises';
 import { setFlagsFromString } from 'node:v8';
 import { GalvaniError } from '../../errors.js';
 import { hasRelaxedSimd, hasSimd, type ModuleName, moduleFile, type WasmBuild } from './features.js';
-import { allowWideVectors } from './wide.js';
 
 /** The best build that this runtime can run. @throws GalvaniError without SIMD or shared memory. */
 export function chooseBuild(): WasmBuild {
   checkRuntime();
-  allowWideVectors();
   if (hasRelaxedSimd()) return 'relaxed-simd';
   setFlagsFromString('--experimental-wasm-relaxed-simd');
   return hasRelaxedSimd() ? 'relaxed-simd' : 'simd';
