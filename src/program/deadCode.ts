@@ -2,12 +2,11 @@
  * A program without the operations that nobody reads: neither an output, nor what a variable becomes, nor another
  * operation that stays. Inputs and variables are what a program is called by and stay in any case.
  */
-import type { Operation, Program } from './program.js';
+import { type Operation, type Program, resultsOf } from './program.js';
 import { keepOperations } from './rewrite.js';
 
 export function removeDeadCode(program: Program): Program {
-  const read = new Set(Object.values(program.outputs));
-  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) read.add(assigned);
+  const read = resultsOf(program);
   const kept: Operation[] = [];
   for (const operation of [...program.operations].reverse()) {
     if (!operation.outputs.some((tensor) => read.has(tensor))) continue;

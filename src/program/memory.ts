@@ -7,7 +7,7 @@
  */
 import { operations } from '../ops/index.js';
 import { sizeOf } from '../ops/operation.js';
-import type { Operation, Program } from './program.js';
+import { type Operation, type Program, resultsOf } from './program.js';
 
 export interface MemoryPlan {
   /** Bytes of the area that all values share. */
@@ -88,8 +88,7 @@ export function findLastReads(program: Program): Map<number, number> {
     for (const tensor of inputs) lastReads.set(tensor, index);
   }
   const end = program.operations.length;
-  for (const tensor of Object.values(program.outputs)) lastReads.set(tensor, end);
-  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) lastReads.set(assigned, end);
+  for (const tensor of resultsOf(program)) lastReads.set(tensor, end);
   return lastReads;
 }
 

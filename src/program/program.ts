@@ -44,6 +44,13 @@ export interface Program {
   readonly outputs: Readonly<Record<string, number>>;
 }
 
+/** What a program leaves behind: tensors that are outputs, and those that variables become. */
+export function resultsOf(program: Program): Set<number> {
+  const results = new Set(Object.values(program.outputs));
+  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) results.add(assigned);
+  return results;
+}
+
 /** Types of an operation's inputs or outputs; an absent one has no type, and rules do not read it. */
 export function typesOf(program: Program, tensors: readonly number[]): TensorType[] {
   return tensors.map((tensor) => program.tensors[tensor]);

@@ -3,12 +3,11 @@
  * those that need the value late wait for that and read it, so that the value need not be kept until then. An operation
  * can wait if nothing before that needs its results; a weight's gradient can.
  */
-import type { Operation, Program } from './program.js';
+import { type Operation, type Program, resultsOf } from './program.js';
 
 /** `remade`: pairs of a value and what is the same once more. */
 export function readRemade(program: Program, remade: readonly (readonly [number, number])[]): Program {
-  const kept = new Set(Object.values(program.outputs));
-  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) kept.add(assigned);
+  const kept = resultsOf(program);
   const operations = [...program.operations];
   for (const [value, again] of remade) if (!kept.has(value)) deferReaders(operations, value, again);
   return { ...program, operations };

@@ -8,7 +8,7 @@
  */
 import { operations as known } from '../../ops/index.js';
 import type { Program } from '../../program/program.js';
-import { typesOf } from '../../program/program.js';
+import { resultsOf, typesOf } from '../../program/program.js';
 import { sharedVariables } from '../programs.js';
 import { Graph, type Wire } from './graph.js';
 import type { EmitCall } from './operations/call.js';
@@ -138,8 +138,7 @@ function emitProgram(
 /** Values that nobody reads but products. */
 function operandsOf(program: Program): Set<number> {
   const operands = new Set<number>();
-  const others = new Set(Object.values(program.outputs));
-  for (const { assigned } of Object.values(program.variables)) if (assigned !== undefined) others.add(assigned);
+  const others = resultsOf(program);
   for (const { name, inputs } of program.operations) {
     for (const [i, tensor] of inputs.entries())
       (known.get(name)?.operands?.includes(i) ? operands : others).add(tensor);

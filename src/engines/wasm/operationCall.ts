@@ -24,6 +24,11 @@ export interface OperationCall {
 
 export type OperationWriter = (call: OperationCall) => void;
 
+/** The next multiple of `to`. */
+export function roundUp(count: number, to: number): number {
+  return Math.ceil(count / to) * to;
+}
+
 /** Rows of a tensor, all axes but the last folded into one: those that are real where it is packed. */
 export function rowCount(packed: PackedRows | undefined, shape: Shape): Argument {
   return packed ? { packed, times: 1 } : rowsOf(shape);

@@ -3,7 +3,7 @@
  * assembly/compute/attention.ts draws up.
  */
 import { Opcode } from '../../../../assembly/compute/opcodes.js';
-import { firstsOf, type OperationCall } from '../operationCall.js';
+import { firstsOf, type OperationCall, roundUp } from '../operationCall.js';
 import { type Argument, reads, writes } from '../tapeWriter.js';
 import { dropoutArguments } from './dropout.js';
 
@@ -56,10 +56,6 @@ interface HeadShape {
 
 function shapeOf([rows, places, width]: readonly number[], heads: number): HeadShape {
   return { rows, places, heads, headWidth: width / heads };
-}
-
-function roundUp(count: number, to: number): number {
-  return Math.ceil(count / to) * to;
 }
 
 function sizesOf({ rows, places, heads, headWidth }: HeadShape, segments: number): Argument[] {

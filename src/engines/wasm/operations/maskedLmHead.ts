@@ -1,6 +1,6 @@
 /** The output layer by blocks of the vocabulary, then by places, then as a sum; its gradient by slices, and the sum of their shares. */
 import { LmHead, Opcode } from '../../../../assembly/compute/opcodes.js';
-import type { OperationCall } from '../operationCall.js';
+import { type OperationCall, roundUp } from '../operationCall.js';
 import { absent, reads, updates, writes } from '../tapeWriter.js';
 
 /** Bytes of the table's rows in a block, of which the gradient has three: they and the rest of it fit into a second cache. */
@@ -15,10 +15,6 @@ const recordBytes = 16;
 /** Ids of a block, three to 512 / step times `step`: by the width of the hidden states alone. */
 function blockWidth(depth: number, bytes: number, step: number): number {
   return Math.max(3, Math.min(Math.floor(512 / step), Math.floor(bytes / (depth * 4) / step))) * step;
-}
-
-function roundUp(count: number, to: number): number {
-  return Math.ceil(count / to) * to;
 }
 
 export function writeMaskedLmHead({ tape, inputTypes, inputs, outputs, attributes }: OperationCall): void {
